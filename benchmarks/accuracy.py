@@ -1,0 +1,232 @@
+"""Test accuracy of ways to train on noisy, long-tailed images.
+
+All methods get the same network, schedule, batch size and number of epochs on
+the same corrupted samples; those that need loss curves get them from the same
+probe. For example, the table in RESULTS.md:
+
+    python benchmarks/accuracy.py --output=benchmarks/results/accuracy.json
+"""
+
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+from absl import app
+from absl import flags
+from biased_images import load
+from biased_images import small_cnn
+
+import keras_curvenet as kcn
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", "fashion_mnist", "Name of a TFDS dataset.")
+flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of data and training.")
+flags.DEFINE_list("methods", None, "Methods to run; all by default.")
+flags.DEFINE_integer("max_per_class", 2000, "Samples of the largest class.")
+flags.DEFINE_float("imbalance_factor", 0.05, "Smallest class over largest.")
+flags.DEFINE_float("noise_rate", 0.4, "Probability of a redrawn label.")
+flags.DEFINE_string("noise_kind", "uniform", "uniform, symmetric or pair.")
+flags.DEFINE_integer("meta_per_class", 20, "Clean meta samples of a class.")
+flags.DEFINE_bool("on_validation", False, "Validation split, for choices.")
+flags.DEFINE_string("curves_dir", None, "Folder that keeps the probes' curves.")
+flags.DEFINE_string("output", None, "JSON file for the figures.")
+
+EPOCHS = 30
+BATCH_SIZE = 64
+LEARNING_RATE = 0.05
+PROBE_EPOCHS = 40
+CONSTANT_EPOCHS = 16
+
+
+def compiled(model):
+    """The model with the optimizer and loss that all methods use."""
+    model.compile(**compile_arguments())
+    return model
+
+
+def compile_arguments():
+    return {
+        "optimizer": keras.optimizers.SGD(
+            LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4
+        ),
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "metrics": ["accuracy"],
+    }
+
+
+def new_model(data, seed):
+    keras.utils.set_random_seed(seed)
+    return small_cnn(data.images.shape[1:], data.num_classes)
+
+
+def step_schedule():
+    """Multiplies the learning rate by 0.1 after half and 3/4 of the epochs."""
+
+    def rate(epoch):
+        drops = (epoch >= EPOCHS // 2) + (epoch >= 3 * EPOCHS // 4)
+        return LEARNING_RATE * 0.1**drops
+
+    return keras.callbacks.LearningRateScheduler(rate)
+
+
+def batches(data, labels, batch_size=BATCH_SIZE):
+    train = kcn.with_sample_ids((data.images, labels))
+    return train.shuffle(len(labels)).batch(batch_size)
+
+
+def probe(data, seed):
+    """The loss curves of the corrupted samples, recorded or read back."""
+    path = None
+    if FLAGS.curves_dir:
+        name = (
+            f"{FLAGS.dataset}-{FLAGS.max_per_class}-{FLAGS.imbalance_factor}-"
+            f"{FLAGS.noise_kind}-{FLAGS.noise_rate}-{seed}.npz"
+        )
+        path = pathlib.Path(FLAGS.curves_dir) / name
+        if path.exists():
+            return kcn.LossCurves.load(path)
+    model = compiled(new_model(data, seed))
+    recorder = kcn.LossCurveRecorder()
+    schedule = kcn.ProbingSchedule(
+        CONSTANT_EPOCHS, cycle_epochs=3, high=1e-2, low=1e-3
+    )
+    for first, last, size in (
+        (0, CONSTANT_EPOCHS, BATCH_SIZE),
+        (CONSTANT_EPOCHS, PROBE_EPOCHS, BATCH_SIZE // 4),
+    ):
+        model.fit(
+            batches(data, data.labels, size),
+            epochs=last,
+            initial_epoch=first,
+            callbacks=[recorder, schedule],
+            verbose=0,
+        )
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        recorder.loss_curves.save(path)
+    return recorder.loss_curves
+
+
+def train_plain(data, labels, seed):
+    model = compiled(new_model(data, seed))
+    return model.fit(
+        batches(data, labels).map(lambda x, y, weight, sample_id: (x, y)),
+        epochs=EPOCHS,
+        callbacks=[step_schedule()],
+        validation_data=evaluation(data),
+        verbose=0,
+    )
+
+
+def train_weighted(data, seed, **arguments):
+    curves = probe(data, seed)
+    weighted = kcn.CurveWeightedModel(new_model(data, seed), **arguments)
+    weighted.compile(**compile_arguments())
+    history = weighted.fit(
+        batches(data, data.labels),
+        epochs=EPOCHS,
+        loss_curves=curves,
+        meta_data=data.meta,
+        callbacks=[step_schedule()],
+        validation_data=evaluation(data),
+        verbose=0,
+    )
+    is_wrong = data.labels != data.true_labels
+    is_tail = data.labels >= data.num_classes // 2
+    weights = weighted.sample_weights()
+    return history, {
+        "mean weight, right labels": float(weights[~is_wrong].mean()),
+        "mean weight, wrong labels": float(weights[is_wrong].mean()),
+        "the same in the tail half": float(weights[is_wrong & is_tail].mean()),
+    }
+
+
+def evaluation(data):
+    images, labels = data.validation if FLAGS.on_validation else data.test
+    rows = np.arange(len(labels))
+    return (images[rows], labels[rows])
+
+
+METHODS = {
+    "plain": lambda data, seed: train_plain(data, data.labels, seed),
+    "CurveWeightedModel": train_weighted,
+    "CurveWeightedModel, top_layers=2": lambda data, seed: train_weighted(
+        data, seed, top_layers=2
+    ),
+    "CurveWeightedModel, top_layers=None": lambda data, seed: train_weighted(
+        data, seed, top_layers=None
+    ),
+    "true labels": lambda data, seed: train_plain(
+        data, data.true_labels, seed
+    ),
+}
+
+
+def run(method, seed):
+    """Figures of one method with one seed."""
+    data = load(
+        FLAGS.dataset,
+        FLAGS.max_per_class,
+        FLAGS.imbalance_factor,
+        FLAGS.noise_rate,
+        FLAGS.noise_kind,
+        FLAGS.meta_per_class,
+        seed,
+    )
+    start = time.perf_counter()
+    result = METHODS[method](data, seed)
+    history, extra = result if isinstance(result, tuple) else (result, {})
+    accuracy = history.history["val_accuracy"]
+    return {
+        "method": method,
+        "seed": seed,
+        "last": round(accuracy[-1], 4),
+        "best": round(max(accuracy), 4),
+        "seconds": round(time.perf_counter() - start),
+        **{name: round(value, 3) for name, value in extra.items()},
+    }
+
+
+def print_table(rows):
+    """A Markdown table: last epoch by seed, means, and the gap closed."""
+    seeds = sorted({row["seed"] for row in rows})
+    means = {}
+    print("| trained with |", " | ".join(f"seed {seed}" for seed in seeds), end="")
+    print(" | mean, last epoch | mean, best epoch | gap closed |")
+    print("|---" * (len(seeds) + 4) + "|")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = {row["seed"]: row for row in rows if row["method"] == method}
+        last = [own[seed]["last"] if seed in own else np.nan for seed in seeds]
+        best = np.mean([row["best"] for row in own.values()])
+        means[method] = np.mean(last)
+        print(f"| {method} |", " | ".join(f"{v:.3f}" for v in last), end="")
+        print(f" | {means[method]:.3f} | {best:.3f} | {{gap:{method}}} |")
+    if {"plain", "true labels"} <= set(means):
+        gap = means["true labels"] - means["plain"]
+        for method, mean in means.items():
+            print(f"{method}: gap closed {(mean - means['plain']) / gap:.2f}")
+
+
+def main(argv):
+    del argv
+    rows = []
+    for seed in map(int, FLAGS.seeds):
+        for method in FLAGS.methods or METHODS:
+            rows.append(run(method, seed))
+            print(rows[-1], flush=True)
+    print_table(rows)
+    if FLAGS.output:
+        path = pathlib.Path(FLAGS.output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        configuration = {name: FLAGS[name].value for name in FLAGS}
+        keep = ("dataset", "max_per_class", "imbalance_factor", "noise_rate")
+        keep += ("noise_kind", "meta_per_class", "on_validation")
+        configuration = {name: configuration[name] for name in keep}
+        content = {"configuration": configuration, "runs": rows}
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""Stage 2, allocating: loss curves in, a trained model out."""

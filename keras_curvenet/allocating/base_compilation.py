@@ -1,0 +1,63 @@
+"""The compile arguments of an already compiled base model."""
+
+import keras
+
+
+def compile_arguments(base_model):
+    """Keyword arguments that compile another model as `base_model` is.
+
+    The optimizer is made anew from its configuration, at its present learning
+    rate and without its state; losses are used as they are; metrics are made
+    anew. `steps_per_execution`, `jit_compile`, `run_eagerly` and loss weights
+    are copied.
+
+    Raises:
+        ValueError: If the model is not compiled, or an object can't be made
+            anew from its configuration.
+    """
+    if not base_model.compiled or base_model.optimizer is None:
+        raise ValueError(
+            "Expected `compile()` to be called on the CurveWeightedModel or on "
+            f"its base model. Received: base model '{base_model.name}', which "
+            "is not compiled. Call `compile(optimizer, loss)` before `fit`."
+        )
+    compile_loss = base_model._compile_loss
+    compile_metrics = base_model._compile_metrics
+    optimizer = base_model.optimizer
+    arguments = {
+        "optimizer": _made_anew(
+            getattr(optimizer, "inner_optimizer", optimizer), "optimizer"
+        ),
+        "loss": base_model.loss,
+        "loss_weights": compile_loss and compile_loss._user_loss_weights,
+        "run_eagerly": base_model.run_eagerly,
+        "steps_per_execution": base_model.steps_per_execution,
+        "jit_compile": base_model.jit_compile,
+    }
+    if compile_metrics is not None:
+        arguments["metrics"] = _metrics_anew(compile_metrics._user_metrics)
+        arguments["weighted_metrics"] = _metrics_anew(
+            compile_metrics._user_weighted_metrics
+        )
+    return arguments
+
+
+def _metrics_anew(metrics):
+    def anew(metric):
+        if isinstance(metric, keras.Metric):
+            return _made_anew(metric, "metrics")
+        return metric
+
+    return keras.tree.map_structure(anew, metrics)
+
+
+def _made_anew(instance, argument):
+    try:
+        return type(instance).from_config(instance.get_config())
+    except Exception as error:
+        raise ValueError(
+            f"Can't reuse argument `{argument}` of the base model's "
+            "`compile()`. Expected an object that `from_config(get_config())` "
+            f"makes anew. Received: {instance!r} ({error}). Call `compile()` "
+            "on the CurveWeightedModel instead."
+        ) from error

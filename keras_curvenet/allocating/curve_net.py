@@ -1,0 +1,151 @@
+"""CurveNet: the network from a loss curve to a sample weight."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_curvenet")
+class CurveNet(keras.Model):
+    """Maps a sample's loss curve and observed class to a sample weight.
+
+    A small multi-layer perceptron reads the curve, an embedding of the class
+    is added twice, and a second one gives the weight, a sigmoid plus a small
+    minimum. The last bias starts high, so that all weights start near 1.
+
+    Only the network: it expects curves as `LossCurves.class_centered` prepares
+    them. `CurveWeightedModel` makes one of the right size by itself.
+
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
+    "CurveNet", and the sizes and initializers of the reference code.
+
+    Args:
+        num_classes: Int >= 1. Number of classes of the observed labels.
+        curve_length: Int >= 1. Number of epochs in a prepared curve.
+        curve_units: Sequence of ints, the layers that read the curve. The
+            last is also the embedding's size.
+        weight_units: Sequence of ints, the layers after the embedding.
+        min_weight: Float >= 0. The smallest weight; the largest is 1 more.
+        initial_logit: Float. Where the last bias starts.
+        **kwargs: `name`, `dtype` and `trainable`, as of any Keras model. The
+            dtype is float32 by default, whatever the global policy.
+
+    Call arguments:
+        inputs: `[curves, labels]`, float32 `(batch, curve_length)` and int
+            `(batch,)`.
+
+    Returns: float32 `(batch,)`, each in `[min_weight, 1 + min_weight]`.
+
+    Raises:
+        ValueError: If a size is not a positive int, or `min_weight` negative.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    curve_net = kcn.CurveNet(num_classes=10, curve_length=38)
+    weights = curve_net([np.zeros((5, 38), "float32"), np.arange(5)])
+    ```
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        curve_length,
+        curve_units=(128, 128, 64),
+        weight_units=(128, 64),
+        min_weight=0.02,
+        initial_logit=4.5,
+        **kwargs,
+    ):
+        sizes = {
+            "num_classes": [num_classes],
+            "curve_length": [curve_length],
+            "curve_units": curve_units,
+            "weight_units": weight_units,
+        }
+        for argument, values in sizes.items():
+            if any(value != int(value) or value < 1 for value in values):
+                raise ValueError(
+                    f"Invalid value for argument `{argument}`. Expected ints "
+                    f">= 1. Received: {argument}={values}."
+                )
+        if len(curve_units) == 0 or min_weight < 0.0:
+            raise ValueError(
+                "Invalid value for argument `curve_units` or `min_weight`. "
+                "Expected at least one layer and a float >= 0. Received: "
+                f"curve_units={curve_units}, min_weight={min_weight}."
+            )
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.num_classes = int(num_classes)
+        self.curve_length = int(curve_length)
+        self.curve_units = tuple(curve_units)
+        self.weight_units = tuple(weight_units)
+        self.min_weight = float(min_weight)
+        self.initial_logit = float(initial_logit)
+        dtype = self.dtype_policy
+        self.curve_layers = [
+            _hidden(units, f"curve_{index}", dtype)
+            for index, units in enumerate(self.curve_units)
+        ]
+        self.class_embedding = keras.layers.Embedding(
+            self.num_classes,
+            self.curve_units[-1],
+            embeddings_initializer="glorot_uniform",
+            dtype=dtype,
+            name="class_embedding",
+        )
+        self.weight_layers = [
+            _hidden(units, f"weight_{index}", dtype)
+            for index, units in enumerate(self.weight_units)
+        ]
+        self.logit = keras.layers.Dense(
+            1,
+            kernel_initializer="glorot_normal",
+            bias_initializer=keras.initializers.Constant(self.initial_logit),
+            dtype=dtype,
+            name="logit",
+        )
+        self.build([(None, self.curve_length), (None,)])
+
+    def build(self, input_shape):
+        size = self.curve_length
+        for layer in self.curve_layers:
+            layer.build((None, size))
+            size = layer.units
+        self.class_embedding.build((None,))
+        for layer in [*self.weight_layers, self.logit]:
+            layer.build((None, size))
+            size = layer.units
+
+    def call(self, inputs):
+        features, labels = inputs
+        for layer in self.curve_layers:
+            features = layer(features)
+        features = features + 2.0 * self.class_embedding(labels)
+        for layer in self.weight_layers:
+            features = layer(features)
+        logits = keras.ops.squeeze(self.logit(features), axis=-1)
+        return keras.ops.sigmoid(logits) + self.min_weight
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "curve_length": self.curve_length,
+            "curve_units": list(self.curve_units),
+            "weight_units": list(self.weight_units),
+            "min_weight": self.min_weight,
+            "initial_logit": self.initial_logit,
+        }
+
+
+def _hidden(units, name, dtype):
+    return keras.layers.Dense(
+        units,
+        activation="relu",
+        kernel_initializer="glorot_normal",
+        dtype=dtype,
+        name=name,
+    )

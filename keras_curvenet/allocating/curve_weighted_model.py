@@ -1,0 +1,735 @@
+"""CurveWeightedModel: trains a model on samples weighted by their curves."""
+
+import math
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_curvenet.allocating.base_compilation import compile_arguments
+from keras_curvenet.allocating.curve_net import CurveNet
+from keras_curvenet.allocating.meta_batches import meta_batches
+from keras_curvenet.allocating.meta_update import meta_gradients
+from keras_curvenet.allocating.top_layers import split_model
+from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
+from keras_curvenet.probing.loss_curves import LossCurves
+from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.probing.per_sample_loss import align_sample_weight
+from keras_curvenet.probing.sample_ids import batch_size_of
+from keras_curvenet.probing.sample_ids import batches_of_arrays
+from keras_curvenet.probing.sample_ids import has_sample_ids
+from keras_curvenet.probing.sample_ids import num_samples_of
+from keras_curvenet.probing.sample_ids import split_sample_ids
+
+# Weights that are all below this, or spread less within every class, make a
+# warning: training went on without most samples, or as if there were none.
+_COLLAPSED_ABOVE_MINIMUM = 0.05
+_LEAST_SPREAD = 1e-3
+
+
+@keras.saving.register_keras_serializable(package="keras_curvenet")
+class CurveWeightedModel(keras.Model):
+    """Trains a base model on samples weighted by what their loss curves say.
+
+    CurveNet maps each sample's loss curve and observed class to a weight. It
+    is learned while the base model trains: in every step, a virtual step of
+    the weighted training loss is tried on the watched layers, the loss of a
+    small trusted *meta set* is taken after it, and CurveNet follows that
+    loss's gradient. Then the base model makes its actual step with the new
+    weights. After `meta_epochs` epochs CurveNet stays as it is.
+
+    `top_layers` chooses the watched layers (SLMO, skip layer meta
+    optimization). All layers below count as constants in the virtual and the
+    meta step; where the base model's graph can be split there, one forward
+    pass through them serves the virtual and the actual step.
+
+    `predict` and `evaluate` are the base model's. Deploy `base_model`.
+
+    BatchNormalization: the virtual step runs in training mode, as the actual
+    step does, and leaves no trace in the moving averages. So does the meta
+    batch, so that the meta loss is taken in the network that training sees;
+    {META_MODE} The meta set therefore has to come in batches of several
+    samples. Dropout is active in all three.
+
+    Logs of training: `loss` (weighted), the compiled metrics (unweighted),
+    `meta_loss`, `mean_weight`, and `effective_sample_size`, the share
+    `(sum w)^2 / (n sum w^2)`.
+
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849). The
+    virtual step is plain gradient descent whatever the optimizer; the
+    reference code differentiates its Nesterov optimizer instead.
+
+    Args:
+        base_model: A built `keras.Model`: Sequential, Functional or
+            subclassed. It is trained in place, from its present weights. Its
+            own `train_step` is not used.
+        curve_net: A built model or layer from `[curves, labels]` to weights
+            `(batch,)`, or None for a `CurveNet` of the right size.
+        top_layers: What the virtual and meta steps watch. An int k: the last
+            k layers with trainable weights, those of nested models included,
+            normalization not counted but watched too where it comes between
+            or after them. A list of layer names. None: all layers (no SLMO).
+            For subclassed models and several outputs, names or None.
+        meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
+            its weights are used in each.
+        meta_batch_size: Int >= 1, samples in a meta batch, or None: a meta
+            dataset's own batches, and for arrays the training batch's size.
+        name: String, the model's name.
+        **kwargs: `dtype` and `trainable`, as of any Keras model.
+
+    Raises:
+        TypeError: If `base_model` is not a Keras model.
+        ValueError: If it is not built, or `top_layers` does not fit it.
+
+    Example:
+
+    ```python
+    import keras
+    import keras_curvenet as kcn
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 4)).astype("float32")
+    y = (x[:, 0] > 0).astype("int32")
+    curves = kcn.LossCurves(rng.uniform(size=(64, 8)), labels=y)
+    base = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    weighted = kcn.CurveWeightedModel(base)
+    weighted.compile("sgd", "sparse_categorical_crossentropy")
+    weighted.fit(
+        x, y, epochs=2, loss_curves=curves, meta_data=(x[:16], y[:16])
+    )
+    weighted.sample_weights()  # (64,)
+    ```
+    """
+
+    def __init__(
+        self,
+        base_model,
+        *,
+        curve_net=None,
+        top_layers=1,
+        meta_every=1,
+        meta_batch_size=None,
+        name=None,
+        **kwargs,
+    ):
+        _check_base_model(base_model)
+        _check_positive_int("meta_every", meta_every)
+        if meta_batch_size is not None:
+            _check_positive_int("meta_batch_size", meta_batch_size)
+        split_model(base_model, top_layers)  # Raises where it does not fit.
+        kwargs.setdefault("dtype", base_model.dtype_policy)
+        super().__init__(name=name, autocast=False, **kwargs)
+        self.base_model = base_model
+        self.curve_net = curve_net
+        self.top_layers = top_layers
+        self.meta_every = meta_every
+        self.meta_batch_size = meta_batch_size
+        self.meta_optimizer = None
+        self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
+        self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
+        self.sample_size_tracker = EffectiveSampleSize()
+        self._split = None
+        self._curves = None
+        self._labels = None
+        self._learns_weights = True
+        self._per_sample_loss = None
+        self._train_functions = {}
+        self.built = True
+
+    # What training does.
+
+    def train_step(self, data):
+        (x, y, sample_weight, curves, labels), meta_batch = data
+        split = self.split
+        with tf.GradientTape() as tape:
+            features = split.bottom(x, training=True)
+            with tape.stop_recording():
+                if self._learns_weights:
+                    self._update_curve_net(
+                        features, y, sample_weight, curves, labels, meta_batch
+                    )
+                weights = self.curve_net([curves, labels])
+            y_pred = split.top(features, training=True)
+            loss = self.compute_loss(
+                x, y, y_pred, _weighted(sample_weight, weights), training=True
+            )
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+
+        batch_size = tf.shape(weights)[0]
+        self._loss_tracker.update_state(loss, sample_weight=batch_size)
+        self.mean_weight_tracker.update_state(weights)
+        self.sample_size_tracker.update_state(weights)
+        logs = self.compute_metrics(x, y, y_pred, sample_weight)
+        if not self._learns_weights:
+            del logs["meta_loss"]  # No meta step, no meta loss.
+        return logs
+
+    def _update_curve_net(
+        self, features, y, sample_weight, curves, labels, meta_batch
+    ):
+        """The virtual and the meta step, where the batch brings a meta set."""
+        x_meta, y_meta, meta_sample_weight = meta_batch
+        variables = self.curve_net.trainable_variables
+        if not variables:
+            return
+
+        def training_loss(top_values, weights):
+            return self._loss_at(
+                top_values, features, y, _weighted(sample_weight, weights)
+            )
+
+        def meta_loss(top_values):
+            with keras.StatelessScope():
+                meta_features = self.split.bottom(x_meta, training=True)
+            return self._loss_at(
+                top_values, meta_features, y_meta, meta_sample_weight
+            )
+
+        def update():
+            loss, gradients = meta_gradients(
+                weigh=lambda: self.curve_net([curves, labels]),
+                training_loss=training_loss,
+                meta_loss=meta_loss,
+                top_values=[tf.identity(v.value) for v in self.split.variables],
+                learning_rate=self.optimizer.learning_rate,
+                variables=[variable.value for variable in variables],
+            )
+            self.meta_optimizer.apply(gradients, variables)
+            self.meta_loss_tracker.update_state(loss)
+
+        if self.meta_every == 1:
+            update()
+        else:  # Between two meta steps the meta batches are empty.
+            size = tf.shape(keras.tree.flatten(x_meta)[0])[0]
+            tf.cond(size > 0, update, lambda: None)
+
+    def _loss_at(self, top_values, features, y, sample_weight):
+        """The compiled loss with other values for the watched variables.
+
+        Leaves no trace: moving averages, seeds and metrics stay as they are.
+        """
+        mapping = zip(self.split.variables, top_values, strict=True)
+        with keras.StatelessScope(state_mapping=list(mapping)):
+            y_pred = self.split.top(features, training=True)
+            return self._compile_loss(
+                y, y_pred, align_sample_weight(sample_weight, y_pred)
+            )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        if training:
+            self._refuse_reduced_loss(y, y_pred)
+        sample_weight = align_sample_weight(sample_weight, y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def _refuse_reduced_loss(self, y, y_pred):
+        """ValueError where a weight per sample can't act; traced, never run."""
+        if self._per_sample_loss is None:
+            self._per_sample_loss = PerSampleLoss(self)
+        self._per_sample_loss(y, y_pred)
+
+    # What a user calls.
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        *,
+        loss_curves=None,
+        meta_data=None,
+        meta_epochs=None,
+        **kwargs,
+    ):
+        """Trains the base model and, up to `meta_epochs`, CurveNet.
+
+        Args:
+            x: A batched dataset made from a `with_sample_ids` one, or arrays,
+                whose rows are the ids.
+            y: Targets, where `x` is arrays.
+            loss_curves: `LossCurves` of the samples of `x`. May be left out
+                in a later `fit` of the same object.
+            meta_data: The trusted meta set: arrays `(x, y)`, or a batched
+                dataset of `(x, y)` or `(x, y, sample_weight)`. It repeats by
+                itself. Needed while weights are being learned.
+            meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
+                below it; weights are frozen from then on. Defaults to half of
+                `epochs`, rounded up.
+            batch_size, epochs, verbose, callbacks, validation_split,
+            validation_data, shuffle, sample_weight, initial_epoch, **kwargs:
+                As in `keras.Model.fit`. Validation data needs no ids, and may
+                have them.
+            class_weight: Not supported, since the weight of a sample is
+                learned from its curve and its class.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If ids, loss curves or the meta set are missing or do
+                not fit together.
+        """
+        self._compile_as_base()
+        if class_weight is not None:
+            raise ValueError(
+                "Invalid value for argument `class_weight`. Expected None, "
+                "because CurveNet learns each sample's weight from its curve "
+                f"and class. Received: class_weight={class_weight}. Leave it "
+                "out, or multiply it into `sample_weight`."
+            )
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "CurveWeightedModel trains on one device for now. Received: "
+                f"{self.distribute_strategy.num_replicas_in_sync} replicas. "
+                "Build the models outside the strategy's scope."
+            )
+        if meta_epochs is None:
+            meta_epochs = math.ceil(epochs / 2)
+        if meta_epochs != int(meta_epochs) or meta_epochs < 0:
+            raise ValueError(
+                "Invalid value for argument `meta_epochs`. Expected an int >= "
+                f"0, or None. Received: meta_epochs={meta_epochs}."
+            )
+        if isinstance(x, tf.data.Dataset):
+            if y is not None or sample_weight is not None or validation_split:
+                raise ValueError(
+                    "Arguments `y`, `sample_weight` and `validation_split` are "
+                    "for arrays. Received: `x` as a dataset, and at least one "
+                    "of them. Put targets and weights into the dataset, and "
+                    "pass `validation_data`."
+                )
+            train, num_samples = x, num_samples_of(x)
+            batch_size = batch_size_of(x)
+        else:
+            if validation_split:
+                (x, y, sample_weight), validation_data = _split_off(
+                    (x, y, sample_weight), validation_split, validation_data
+                )
+            batch_size = batch_size or 32
+            train, num_samples = batches_of_arrays(
+                _as_arrays(x, y, sample_weight), batch_size, shuffle
+            )
+        self._use_loss_curves(loss_curves, num_samples)
+        train = self._with_curves(train)
+        if initial_epoch < meta_epochs:
+            meta = self._meta_batches(meta_data, batch_size)
+        else:
+            meta = tf.data.Dataset.from_tensors(()).repeat()
+        self._warn_if_trained()
+        self._build_optimizers()
+        callbacks = _with_callback(callbacks, _AllocatingPhases(meta_epochs))
+        return super().fit(
+            tf.data.Dataset.zip(train, meta).prefetch(tf.data.AUTOTUNE),
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            initial_epoch=initial_epoch,
+            **kwargs,
+        )
+
+    def sample_weights(self):
+        """Every sample's weight by the present CurveNet.
+
+        Returns:
+            Float32 `(num_samples,)`, by sample id.
+
+        Raises:
+            ValueError: Before the first `fit`, and after loading, since loss
+                curves are not saved with the model.
+        """
+        if self._curves is None:
+            raise ValueError(
+                "No sample weights yet. Expected `fit(..., loss_curves=...)` "
+                "to be called first. Received: a model without loss curves."
+            )
+        table = tf.data.Dataset.from_tensor_slices((self._curves, self._labels))
+        weights = [
+            self.curve_net([curves, labels]).numpy()
+            for curves, labels in table.batch(8192)
+        ]
+        return np.concatenate(weights).astype(np.float32)
+
+    @property
+    def shares_forward_pass(self):
+        """Bool: whether virtual and actual step share the bottom layers' pass.
+
+        False where the base model's graph can't be split below the watched
+        layers: subclassed models, and `top_layers=None`.
+        """
+        return self.split.shares_forward_pass
+
+    @property
+    def watched_variables(self):
+        """List of the variables that virtual and meta steps watch."""
+        return list(self.split.variables)
+
+    @property
+    def split(self):
+        if self._split is None:
+            self._split = split_model(self.base_model, self.top_layers)
+        return self._split
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *args,
+        meta_optimizer=None,
+        **kwargs,
+    ):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
+            meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
+                `Adam(1e-3, weight_decay=1e-4)`, as in the reference code.
+
+        Raises:
+            ValueError: If `loss` is missing.
+        """
+        if loss is None:
+            raise ValueError(
+                "Invalid value for argument `loss`. Expected a loss with one "
+                "value per sample, which the sample weights multiply. "
+                "Received: loss=None."
+            )
+        super().compile(optimizer, loss, *args, **kwargs)
+        if meta_optimizer is None:
+            meta_optimizer = keras.optimizers.Adam(1e-3, weight_decay=1e-4)
+        self.meta_optimizer = keras.optimizers.get(meta_optimizer)
+        self._split = None
+        self._per_sample_loss = None
+        self._train_functions = {}
+
+    def evaluate(self, *args, **kwargs):
+        self._compile_as_base()
+        return super().evaluate(*args, **kwargs)
+
+    # What Keras calls.
+
+    def call(self, inputs, training=None):
+        if self.base_model._call_has_training_arg:
+            return self.base_model(inputs, training=training)
+        return self.base_model(inputs)
+
+    def test_step(self, data):
+        if has_sample_ids(data):
+            data, _ = split_sample_ids(data)
+        logs = super().test_step(data)
+        own = ("meta_loss", "mean_weight", "effective_sample_size")
+        return {name: logs[name] for name in logs if name not in own}
+
+    def predict_step(self, data):
+        if has_sample_ids(data):
+            data, _ = split_sample_ids(data)
+        return super().predict_step(data)
+
+    def make_train_function(self, force=False):
+        """One function learns the weights and one does not; each is kept."""
+        if force or self._learns_weights not in self._train_functions:
+            super().make_train_function(force=True)
+            self._train_functions[self._learns_weights] = self.train_function
+        self.train_function = self._train_functions[self._learns_weights]
+
+    # CurveNet's variables belong to the meta optimizer alone.
+
+    @property
+    def trainable_variables(self):
+        return self.base_model.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.base_model.trainable_weights
+
+    @property
+    def losses(self):
+        return self.base_model.losses
+
+    @property
+    def output_names(self):
+        return self.base_model.output_names
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            "curve_net": keras.saving.serialize_keras_object(self.curve_net),
+            "top_layers": self.top_layers,
+            "meta_every": self.meta_every,
+            "meta_batch_size": self.meta_batch_size,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for part in ("base_model", "curve_net"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["meta_optimizer"] = keras.saving.serialize_keras_object(
+                self.meta_optimizer
+            )
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._build_optimizers()
+
+    def _build_optimizers(self):
+        self.optimizer.build(self.trainable_variables)
+        if self.curve_net is not None:
+            self.meta_optimizer.build(self.curve_net.trainable_variables)
+
+    def _compile_as_base(self):
+        if not self.compiled:
+            self.compile(**compile_arguments(self.base_model))
+
+    def _use_loss_curves(self, loss_curves, num_samples):
+        """Prepares the curves for CurveNet, and CurveNet for the curves."""
+        if loss_curves is not None:
+            if not isinstance(loss_curves, LossCurves):
+                raise TypeError(
+                    "Invalid value for argument `loss_curves`. Expected a "
+                    "`LossCurves`, such as `recorder.loss_curves`. Received: "
+                    f"{type(loss_curves).__name__}."
+                )
+            curves = loss_curves.class_centered()
+        elif self._curves is not None:
+            curves = self._curves
+        else:
+            raise ValueError(
+                "Invalid value for argument `loss_curves`. Expected the "
+                "`LossCurves` of the training samples in the first `fit`. "
+                "Received: loss_curves=None. Probe first, with "
+                "`LossCurveRecorder`."
+            )
+        if len(curves) < num_samples:
+            raise ValueError(
+                "Invalid value for argument `loss_curves`. Expected a curve "
+                f"for each of the {num_samples} samples of `x`. Received: "
+                f"{len(curves)} curves. Pass the curves that were recorded on "
+                "this dataset."
+            )
+        if loss_curves is None:
+            return
+        if self.curve_net is None:
+            self.curve_net = CurveNet(loss_curves.num_classes, curves.shape[1])
+        expected = {
+            "curve_length": curves.shape[1],
+            "num_classes": loss_curves.num_classes,
+        }
+        for size, value in expected.items():
+            accepted = getattr(self.curve_net, size, value)
+            if accepted != value:
+                raise ValueError(
+                    "Invalid value for argument `loss_curves`. Expected curves "
+                    f"for a CurveNet with {size}={accepted}. Received: "
+                    f"{loss_curves}, which needs {size}={value}. Pass curves "
+                    "of the same probe, or make a new CurveWeightedModel."
+                )
+        self._curves = curves
+        # A sample that was never seen has no class, and no curve but zeros.
+        self._labels = np.maximum(loss_curves.labels, 0)
+
+    def _with_curves(self, dataset):
+        """Adds each sample's curve and class to its batch, inside tf.data."""
+        curves = tf.convert_to_tensor(self._curves)
+        labels = tf.convert_to_tensor(self._labels)
+
+        def add_curves(x, y, sample_weight, sample_ids):
+            batch_curves = tf.gather(curves, sample_ids)
+            batch_labels = tf.gather(labels, sample_ids)
+            return x, y, sample_weight, batch_curves, batch_labels
+
+        return dataset.map(add_curves, tf.data.AUTOTUNE)
+
+    def _meta_batches(self, meta_data, batch_size):
+        if meta_data is None:
+            raise ValueError(
+                "Invalid value for argument `meta_data`. Expected the meta "
+                "set, arrays (x, y) or a batched dataset, while weights are "
+                "being learned. Received: meta_data=None. Pass some trusted "
+                "samples of each class, or `meta_epochs=0`."
+            )
+        if self.meta_batch_size is not None:
+            batch_size = self.meta_batch_size
+        elif isinstance(meta_data, tf.data.Dataset):
+            batch_size = None
+        elif batch_size is None:
+            raise ValueError(
+                "Invalid value for argument `meta_batch_size`. Expected an "
+                "int, because the size of the training batches can't be told "
+                "from the dataset. Received: meta_batch_size=None."
+            )
+        num_classes = int(getattr(self.curve_net, "num_classes", 1))
+        return meta_batches(
+            meta_data, batch_size, self.meta_every, num_classes
+        )
+
+    def _warn_if_trained(self):
+        base_optimizer = getattr(self.base_model, "optimizer", None)
+        if base_optimizer is None or int(self.optimizer.iterations) > 0:
+            return
+        steps = int(base_optimizer.iterations)
+        if steps > 0:
+            warnings.warn(
+                f"The base model was trained for {steps} steps already. "
+                "Allocating goes on from its present weights, which may have "
+                "learned the wrong labels. Pass a fresh model to start anew.",
+                stacklevel=3,
+            )
+
+    def _warn_if_weights_tell_nothing(self):
+        weights = self.sample_weights()
+        minimum = getattr(self.curve_net, "min_weight", 0.0)
+        if weights.max() < minimum + _COLLAPSED_ABOVE_MINIMUM:
+            warnings.warn(
+                "The sample weights collapsed: all are below "
+                f"{weights.max():.3f}, near the minimum of {minimum}. The meta "
+                "set's loss does not fall when training samples are followed: "
+                "check the meta set's labels, or lower the meta optimizer's "
+                "learning rate.",
+                stacklevel=2,
+            )
+            return
+        spread = max(
+            np.ptp(weights[self._labels == label])
+            for label in np.unique(self._labels)
+        )
+        if spread < _LEAST_SPREAD:
+            warnings.warn(
+                "The sample weights do not vary within any class (by "
+                f"{spread:.1e} at most): CurveNet tells no samples apart. "
+                "Learn for more epochs, with a higher meta learning rate, or "
+                "from longer loss curves.",
+                stacklevel=2,
+            )
+
+
+class _AllocatingPhases(keras.callbacks.Callback):
+    """Learns weights while the epoch is below `meta_epochs`, not after."""
+
+    def __init__(self, meta_epochs):
+        super().__init__()
+        self._meta_epochs = meta_epochs
+        self._was_learning = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        learns = epoch < self._meta_epochs
+        if self._was_learning and not learns:
+            self.model._warn_if_weights_tell_nothing()
+        self._was_learning = learns
+        self.model._learns_weights = learns
+        self.model.make_train_function()
+
+    def on_train_end(self, logs=None):
+        if self._was_learning:
+            self.model._warn_if_weights_tell_nothing()
+
+
+def _weighted(sample_weight, weights):
+    """The user's sample weights times the learned ones, in their structure."""
+
+    def multiply(own):
+        ones = [1] * (len(own.shape) - 1)
+        return own * tf.reshape(tf.cast(weights, own.dtype), [-1, *ones])
+
+    return keras.tree.map_structure(multiply, sample_weight)
+
+
+def _as_arrays(x, y, sample_weight):
+    if x is None or y is None:
+        raise ValueError(
+            "Invalid value for arguments `x` and `y`. Expected a dataset made "
+            "with `keras_curvenet.with_sample_ids`, or arrays x and y. "
+            f"Received: x of type {type(x).__name__} and y of type "
+            f"{type(y).__name__}."
+        )
+    return x, y, sample_weight
+
+
+def _split_off(arrays, validation_split, validation_data):
+    """Splits the last rows off for validation, as Keras does."""
+    if not 0.0 < validation_split < 1.0 or validation_data is not None:
+        raise ValueError(
+            "Invalid value for argument `validation_split`. Expected a float "
+            "in (0, 1), without `validation_data`. Received: validation_split="
+            f"{validation_split}."
+        )
+    arrays = tuple(part for part in arrays if part is not None)
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    start = math.floor(num_samples * (1.0 - validation_split))
+    train = keras.tree.map_structure(lambda array: array[:start], arrays)
+    validation = keras.tree.map_structure(lambda array: array[start:], arrays)
+    return (*train, *[None] * (3 - len(train))), validation
+
+
+def _with_callback(callbacks, callback):
+    """The user's callbacks with one more, whatever form they have."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(callback)
+        return callbacks
+    if callbacks is None:
+        return [callback]
+    return [callback, *keras.tree.flatten(callbacks)]
+
+
+def _check_base_model(base_model):
+    if not isinstance(base_model, keras.Model):
+        raise TypeError(
+            "Invalid value for argument `base_model`. Expected a "
+            f"`keras.Model`. Received: {base_model!r} of type "
+            f"{type(base_model).__name__}."
+        )
+    if not base_model.built:
+        raise ValueError(
+            "Invalid value for argument `base_model`. Expected a built model. "
+            f"Received: '{base_model.name}', whose variables do not exist yet. "
+            "Give it a `keras.Input`, or call it on a batch first."
+        )
+    names = ("train_step", "test_step", "predict_step", "compute_loss")
+    own = [
+        name
+        for name in names
+        if getattr(type(base_model), name) is not getattr(keras.Model, name)
+    ]
+    if own:
+        warnings.warn(
+            f"Base model '{base_model.name}' has its own {', '.join(own)}. "
+            "CurveWeightedModel uses the standard ones with the compiled loss.",
+            stacklevel=3,
+        )
+
+
+def _check_positive_int(argument, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected an int >= 1. "
+            f"Received: {argument}={value!r}."
+        )

@@ -1,0 +1,287 @@
+"""SLMO: which layers are watched, and where the model is split for it.
+
+Skip layer meta optimization treats the bottom layers as constants in the
+virtual and the meta step: only the top layers' variables are watched.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+# The class behind `keras.Model(inputs, outputs)` has no public name.
+from keras.src.models.functional import Functional
+
+_NORMALIZATION_LAYERS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitModel:
+    """A model as two functions, the upper of which holds all watched variables.
+
+    `top(bottom(x, training), training)` equals `model(x, training)`. Where the
+    model's graph can't be split, `bottom` returns its input and `top` is the
+    whole model.
+
+    Attributes:
+        bottom: Function `(x, training) -> features`.
+        top: Function `(features, training) -> predictions`.
+        variables: List of the watched Keras variables.
+        shares_forward_pass: Bool, whether the bottom does anything.
+    """
+
+    bottom: Callable[..., Any]
+    top: Callable[..., Any]
+    variables: list
+    shares_forward_pass: bool
+
+
+def split_model(model, top_layers):
+    """Splits a built model below its watched layers, where that can be done.
+
+    Args:
+        model: A built `keras.Model`.
+        top_layers: Int, list of layer names, or None: see
+            `CurveWeightedModel`.
+
+    Raises:
+        ValueError: If `top_layers` does not fit the model.
+    """
+    watched = watched_layers(model, top_layers)
+    if watched is None:
+        variables = list(model.trainable_variables)
+    else:
+        variables = _unique(
+            variable
+            for layer in watched
+            for variable in layer.trainable_variables
+        )
+    if not variables:
+        raise ValueError(
+            "Invalid value for argument `top_layers`. Expected layers with "
+            f"trainable variables. Received: top_layers={top_layers!r}, whose "
+            f"layers in model '{model.name}' have none. Make them trainable, "
+            "or name others."
+        )
+    graph = _graph_of(model)
+    if graph is not None and watched is not None:
+        split = _split_graph(graph, watched, variables)
+        if split is not None:
+            return split
+    return SplitModel(
+        bottom=lambda x, training: x,
+        top=_call_with_training(model),
+        variables=variables,
+        shares_forward_pass=False,
+    )
+
+
+def watched_layers(model, top_layers):
+    """List of the layers that `top_layers` stands for; None means all."""
+    if top_layers is None:
+        return None
+    if isinstance(top_layers, int) and not isinstance(top_layers, bool):
+        return _last_layers(model, top_layers)
+    if isinstance(top_layers, (list, tuple)) and top_layers:
+        return [_layer_named(model, name) for name in top_layers]
+    raise ValueError(
+        "Invalid value for argument `top_layers`. Expected an int >= 1, a "
+        "non-empty list of layer names, or None for all layers. Received: "
+        f"top_layers={top_layers!r}."
+    )
+
+
+def _last_layers(model, num_layers):
+    """The last layers with weights, and the normalization after the first."""
+    if not _is_graph(model) and not isinstance(model, keras.Sequential):
+        raise ValueError(
+            "Invalid value for argument `top_layers`. Expected a list of layer "
+            f"names, or None for all layers, because model '{model.name}' is "
+            "subclassed and the order of its layers is not known. Received: "
+            f"top_layers={num_layers}. Its layers: "
+            f"{[layer.name for layer in model.layers]}."
+        )
+    if len(getattr(model, "outputs", None) or []) > 1:
+        raise ValueError(
+            "Invalid value for argument `top_layers`. Expected a list of layer "
+            f"names, or None for all layers, because model '{model.name}' has "
+            f"{len(model.outputs)} outputs. Received: top_layers={num_layers}. "
+            f"Its layers: {[layer.name for layer in model.layers]}."
+        )
+    leaves = [layer for layer in _leaf_layers(model) if _is_trainable(layer)]
+    candidates = [
+        index
+        for index, layer in enumerate(leaves)
+        if not isinstance(layer, _NORMALIZATION_LAYERS)
+    ]
+    if not 1 <= num_layers <= len(candidates):
+        raise ValueError(
+            "Invalid value for argument `top_layers`. Expected an int between "
+            f"1 and {len(candidates)} (the number of layers with trainable "
+            f"weights in base model '{model.name}', without normalization), a "
+            "list of layer names, or None. Received: "
+            f"top_layers={num_layers}. Pass a smaller value, or "
+            "`top_layers=None` to use every layer."
+        )
+    first = candidates[-num_layers]
+    return [
+        layer
+        for index, layer in enumerate(leaves)
+        if index >= first
+        and (index in candidates or isinstance(layer, _NORMALIZATION_LAYERS))
+    ]
+
+
+def _layer_named(model, name):
+    """The one layer of a name, at any depth."""
+    layers = _unique(model._flatten_layers(include_self=False))
+    found = [layer for layer in layers if layer.name == name]
+    if len(found) != 1:
+        problem = "no such layer" if not found else "several layers of the name"
+        raise ValueError(
+            "Invalid value for argument `top_layers`. Expected names of layers "
+            f"of model '{model.name}', each of one layer. Received: {name!r}, "
+            f"{problem}. Its layers: {[layer.name for layer in layers]}."
+        )
+    return found[0]
+
+
+def _leaf_layers(model):
+    """The layers in order, those of nested models in place of the model."""
+    leaves = []
+    for layer in model.layers:
+        if _is_graph(layer) or isinstance(layer, keras.Sequential):
+            leaves.extend(_leaf_layers(layer))
+        else:
+            leaves.append(layer)
+    return _unique(leaves)
+
+
+def _is_graph(model):
+    return isinstance(model, Functional) and (
+        type(model).call is Functional.call
+    )
+
+
+def _is_trainable(layer):
+    return bool(layer.trainable_variables)
+
+
+def _graph_of(model):
+    """The Functional model that computes `model`, or None."""
+    if isinstance(model, keras.Sequential):
+        model = getattr(model, "_functional", None)
+    return model if model is not None and _is_graph(model) else None
+
+
+def _split_graph(graph, watched, variables):
+    """Splits a Functional model below its watched layers, or returns None.
+
+    All that comes after a watched layer is top. That leaves nothing shared
+    where a watched layer reads the model's input.
+    """
+    watched_ids = {id(layer) for layer in watched}
+    top_nodes, made_by_top = [], set()
+    for node in _nodes_in_order(graph):
+        holds_watched = any(
+            id(layer) in watched_ids for layer in _with_sublayers(node)
+        )
+        if holds_watched or any(
+            id(tensor) in made_by_top for tensor in node.input_tensors
+        ):
+            top_nodes.append(node)
+            made_by_top.update(id(tensor) for tensor in node.outputs)
+    frontier = _unique(
+        tensor
+        for node in top_nodes
+        for tensor in node.input_tensors
+        if id(tensor) not in made_by_top
+    )
+    inputs = {id(tensor) for tensor in graph.inputs}
+    if all(id(tensor) in inputs for tensor in frontier):
+        return None
+    if any(id(tensor) not in made_by_top for tensor in graph.outputs):
+        return None
+    bottom = keras.Model(
+        graph._inputs_struct, frontier, name=f"{graph.name}_bottom"
+    )
+    top = _GraphTop(top_nodes, frontier, graph._outputs_struct)
+    return SplitModel(
+        bottom=lambda x, training: keras.tree.flatten(
+            bottom(x, training=training)
+        ),
+        top=lambda features, training: top(features, training=training),
+        variables=variables,
+        shares_forward_pass=True,
+    )
+
+
+def _nodes_in_order(graph):
+    """The graph's calls of layers, each after those it depends on."""
+    by_depth = graph._nodes_by_depth
+    return [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+        if node.operation is not None and not node.is_input
+    ]
+
+
+def _with_sublayers(node):
+    """The layers whose variables a call may use."""
+    operation = node.operation
+    if isinstance(operation, keras.layers.Layer):
+        return operation._flatten_layers()
+    return []
+
+
+class _GraphTop(keras.layers.Layer):
+    """The calls of a Functional model that come after the split.
+
+    A layer, so that `training` reaches the layers within as in any model. It
+    calls the user's own layers and adds nothing to them.
+    """
+
+    def __init__(self, nodes, inputs, outputs):
+        super().__init__(autocast=False, name="top")
+        self._nodes, self._inputs, self._outputs = nodes, inputs, outputs
+        self.sublayers = _unique(
+            node.operation
+            for node in nodes
+            if isinstance(node.operation, keras.layers.Layer)
+        )
+        self.built = True
+
+    def call(self, features):
+        tensors = {
+            id(symbol): feature
+            for symbol, feature in zip(self._inputs, features, strict=True)
+        }
+        for node in self._nodes:
+            args, kwargs = node.arguments.fill_in(tensors)
+            outputs = keras.tree.flatten(node.operation(*args, **kwargs))
+            tensors.update(
+                (id(symbol), output)
+                for symbol, output in zip(node.outputs, outputs, strict=True)
+            )
+        return keras.tree.map_structure(
+            lambda symbol: tensors[id(symbol)], self._outputs
+        )
+
+
+def _call_with_training(model):
+    """`model.__call__` that passes `training` where the model takes it."""
+    if model._call_has_training_arg:
+        return lambda x, training: model(x, training=training)
+    return lambda x, training: model(x)
+
+
+def _unique(items):
+    """The items in order, each object once."""
+    return list({id(item): item for item in items}.values())

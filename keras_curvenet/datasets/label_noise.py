@@ -1,0 +1,75 @@
+"""Wrong labels, as the field makes them."""
+
+import numpy as np
+
+
+def corrupt_labels(
+    labels, noise_rate, kind="uniform", num_classes=None, seed=0
+):
+    """Redraws each label with a probability of `noise_rate`.
+
+    A redrawn label can be the true one again, except with `"pair"`.
+
+    Args:
+        labels: Int `(num_samples,)`, class labels 0 to C - 1.
+        noise_rate: Float in [0, 1], probability that a label is redrawn.
+        kind: `"uniform"` draws from the class frequencies of `labels`, so
+            that class k of n_k among N samples is really changed at a rate of
+            `noise_rate * (1 - n_k / N)` (reference code); `"symmetric"` draws
+            uniformly from all C classes, so that labels are really changed
+            at a rate of `noise_rate * (C - 1) / C`; `"pair"` takes class
+            `(k + 1) % C`.
+        num_classes: Int >= 1, or None for the largest label plus one.
+        seed: Int, seed of the draw.
+
+    Returns:
+        Array like `labels`, a new one.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    labels = np.repeat(np.arange(4), 25)
+    noisy = kcn.datasets.corrupt_labels(labels, 0.4, kind="symmetric")
+    np.mean(noisy != labels)  # about 0.3
+    ```
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected int labels of shape "
+            f"(num_samples,). Received: {labels.dtype} of shape "
+            f"{labels.shape}."
+        )
+    if num_classes is None:
+        num_classes = int(labels.max()) + 1
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels from 0 to "
+            f"{num_classes - 1}. Received: labels from {labels.min()} to "
+            f"{labels.max()}, num_classes={num_classes}."
+        )
+    if not 0.0 <= noise_rate <= 1.0:
+        raise ValueError(
+            "Invalid value for argument `noise_rate`. Expected a float in "
+            f"[0, 1]. Received: noise_rate={noise_rate}."
+        )
+    rng = np.random.default_rng(seed)
+    is_redrawn = rng.random(len(labels)) < noise_rate
+    if kind == "uniform":
+        redrawn = rng.choice(labels, size=len(labels))
+    elif kind == "symmetric":
+        redrawn = rng.integers(num_classes, size=len(labels))
+    elif kind == "pair":
+        redrawn = (labels + 1) % num_classes
+    else:
+        raise ValueError(
+            "Invalid value for argument `kind`. Expected 'uniform', "
+            f"'symmetric' or 'pair'. Received: kind={kind!r}."
+        )
+    return np.where(is_redrawn, redrawn, labels).astype(labels.dtype)

@@ -1,0 +1,80 @@
+"""Long-tailed subsets of balanced data."""
+
+import numpy as np
+
+
+def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
+    """Chooses a long-tailed subset: class k keeps fewer samples than k - 1.
+
+    Class k of C keeps `int(n_max * imbalance_factor ** (k / (C - 1)))`
+    samples, drawn at random.
+
+    Reference: [Cui et al., 2019](https://arxiv.org/abs/1901.05555), whose
+    imbalance factor is the inverse of this one.
+
+    Args:
+        labels: Int `(num_samples,)`, class labels 0 to C - 1.
+        imbalance_factor: Float in (0, 1]: size of the smallest class over
+            size of the largest.
+        max_per_class: Int >= 1, size of the largest class, or None for the
+            size of the smallest class in `labels`, the largest for which
+            every class has enough samples.
+        seed: Int, seed of the draw.
+
+    Returns:
+        Int64 `(num_kept,)`: row numbers in increasing order.
+
+    Raises:
+        ValueError: If an argument is out of range, a class is missing, or a
+            class has fewer samples than it should keep.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    labels = np.repeat(np.arange(10), 100)
+    rows = kcn.datasets.long_tailed_indices(labels, imbalance_factor=0.05)
+    np.bincount(labels[rows])  # 100, 71, ..., 5
+    ```
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected int labels of shape "
+            f"(num_samples,). Received: {labels.dtype} of shape "
+            f"{labels.shape}."
+        )
+    if not 0.0 < imbalance_factor <= 1.0:
+        raise ValueError(
+            "Invalid value for argument `imbalance_factor`. Expected a float "
+            "in (0, 1], the smallest class's size over the largest one's. "
+            f"Received: imbalance_factor={imbalance_factor}."
+        )
+    if labels.min() < 0:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels >= 0. "
+            f"Received: a label of {labels.min()}."
+        )
+    counts = np.bincount(labels)
+    if max_per_class is None:
+        max_per_class = int(counts.min())
+    last = max(len(counts) - 1, 1)
+    kept = [
+        int(max_per_class * imbalance_factor ** (label / last))
+        for label in range(len(counts))
+    ]
+    if max_per_class < 1 or (kept > counts).any():
+        raise ValueError(
+            "Invalid value for argument `max_per_class`. Expected an int >= 1 "
+            f"for which every class has enough of its {counts.tolist()} "
+            f"samples. Received: max_per_class={max_per_class}, which needs "
+            f"{kept}."
+        )
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.choice(np.flatnonzero(labels == label), size=size, replace=False)
+        for label, size in enumerate(kept)
+    ]
+    return np.sort(np.concatenate(chosen))

@@ -1,0 +1,1 @@
+"""Stage 1, probing: data with ids in, loss curves out."""

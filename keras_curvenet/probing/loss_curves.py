@@ -1,0 +1,267 @@
+"""Loss curves: what the probing stage leaves behind."""
+
+import os
+import tempfile
+import zipfile
+import zlib
+
+import numpy as np
+
+_FORMAT_VERSION = 1
+
+# A class's mean curve counts as this many more samples of the mean over all
+# classes, so that a class of one or two samples still has curves that differ
+# from zero.
+_SHRINKAGE = 2.0
+
+
+class LossCurves:
+    """Every sample's loss in every epoch, with its observed class.
+
+    `LossCurveRecorder` makes them while `model.fit` runs; people with their
+    own training loop make them from arrays. All that comes later (sample
+    weights, label quality) reads nothing else.
+
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849).
+
+    Args:
+        values: Float `(num_samples, num_epochs)`. NaN where a sample was not
+            seen in an epoch, +inf where its loss was not finite.
+        labels: Int `(num_samples,)`: the observed class, 0 to
+            `num_classes - 1`, or -1 for a sample that was never seen.
+        num_classes: Int >= 1, or None for the largest label plus one.
+
+    Attributes:
+        values: Float32 `(num_samples, num_epochs)`, read-only.
+        labels: Int64 `(num_samples,)`, read-only.
+        num_classes: Int.
+
+    Raises:
+        ValueError: If shapes do not match, labels are out of range or not
+            integral, or values hold -inf.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    values = np.random.default_rng(0).uniform(size=(6, 10))
+    curves = kcn.LossCurves(values, labels=[0, 0, 0, 1, 1, 1])
+    curves.save("curves.npz")
+    curves = kcn.LossCurves.load("curves.npz")
+    ```
+    """
+
+    def __init__(self, values, labels, num_classes=None):
+        values = np.array(values, dtype=np.float32)
+        if values.ndim != 2 or 0 in values.shape:
+            raise ValueError(
+                "Invalid value for argument `values`. Expected an array of "
+                "shape (num_samples, num_epochs) with at least one of each. "
+                f"Received: values of shape {values.shape}."
+            )
+        if np.isneginf(values).any():
+            raise ValueError(
+                "Invalid value for argument `values`. Expected losses, NaN "
+                "(not seen) or +inf (not finite). Received: -inf for "
+                f"{int(np.isneginf(values).sum())} value(s)."
+            )
+        self.values = values
+        self.labels = _checked_labels(labels, values)
+        self.num_classes = _checked_num_classes(num_classes, self.labels)
+        self.values.setflags(write=False)
+        self.labels.setflags(write=False)
+
+    @property
+    def num_samples(self):
+        """Int: number of samples."""
+        return self.values.shape[0]
+
+    @property
+    def num_epochs(self):
+        """Int: number of recorded epochs."""
+        return self.values.shape[1]
+
+    def class_centered(self, skip_epochs=None):
+        """The curves as CurveNet reads them: relative to their class.
+
+        The mean curve of the observed class is subtracted, so that a hard
+        class does not look like a mislabelled one. The mean of a class of few
+        samples is shrunk toward the mean over all samples. Epochs in which a
+        sample was not seen are filled with the mean of its class in that
+        epoch, and losses that were not finite with its largest finite one.
+
+        Reference: Jiang et al., 2022, section "CurveNet"; the reference code
+        subtracts the plain class mean.
+
+        Args:
+            skip_epochs: Int >= 0. Number of leading epochs to leave out, where
+                losses tell little. Defaults to `min(5, num_epochs // 16)`.
+
+        Returns:
+            Float32 `(num_samples, num_epochs - skip_epochs)`, all finite.
+
+        Raises:
+            ValueError: If fewer than two epochs were recorded or are left.
+        """
+        if skip_epochs is None:
+            skip_epochs = min(5, self.num_epochs // 16)
+        if skip_epochs < 0 or self.num_epochs - skip_epochs < 2:
+            raise ValueError(
+                "Expected loss curves of at least two epochs, without the "
+                f"leading ones to skip. Received: {self.num_epochs} recorded "
+                f"epoch(s) and skip_epochs={skip_epochs}. Record more epochs."
+            )
+        values = self.values[:, skip_epochs:].astype(np.float64)
+        finite = np.isfinite(values)
+        sums = np.zeros((self.num_classes, values.shape[1]))
+        counts = np.zeros_like(sums)
+        largest = np.full_like(sums, -np.inf)
+        for label in range(self.num_classes):
+            members = self.labels == label
+            rows, seen = values[members], finite[members]
+            sums[label] = np.sum(rows, axis=0, where=seen)
+            counts[label] = seen.sum(axis=0)
+            largest[label] = np.max(rows, 0, where=seen, initial=-np.inf)
+        overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
+        means = (sums + _SHRINKAGE * overall) / (counts + _SHRINKAGE)
+        fillers = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+        largest = np.where(counts > 0, largest, overall)
+        labels = np.maximum(self.labels, 0)
+        values = np.where(np.isnan(values), fillers[labels], values)
+        values = np.where(np.isposinf(values), largest[labels], values)
+        return (values - means[labels]).astype(np.float32)
+
+    def save(self, filepath):
+        """Writes the curves to one `.npz` file.
+
+        The file is written beside its place and moved there when complete, so
+        that a crash leaves the earlier one untouched.
+
+        Args:
+            filepath: Path of the file. `.npz` is the usual ending.
+        """
+        filepath = os.fspath(filepath)
+        folder = os.path.dirname(os.path.abspath(filepath))
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz.tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(
+                    file,
+                    format_version=np.int64(_FORMAT_VERSION),
+                    values=self.values,
+                    labels=self.labels,
+                    num_classes=np.int64(self.num_classes),
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, filepath)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def load(cls, filepath):
+        """Reads curves that `save` wrote. Runs no code from the file.
+
+        Args:
+            filepath: Path of the file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is truncated, of another version, or holds
+                anything but the arrays that `save` writes.
+        """
+        filepath = os.fspath(filepath)
+        try:
+            with np.load(filepath, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            raise
+        except (
+            ValueError,
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+            AttributeError,
+        ) as error:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a file that "
+                "`LossCurves.save` wrote. Received: filepath="
+                f"'{filepath}', which is truncated, damaged or of another "
+                f"kind ({error}). Record the curves again, or use a backup."
+            ) from error
+        names = {"format_version", "values", "labels", "num_classes"}
+        if set(content) != names or content["format_version"].ndim:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a file with "
+                f"the arrays {sorted(names)}. Received: filepath='{filepath}' "
+                f"with {sorted(content)}."
+            )
+        if content["format_version"] != _FORMAT_VERSION:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected loss curves "
+                f"of format version {_FORMAT_VERSION}. Received: filepath="
+                f"'{filepath}' of version {content['format_version']}. Read it "
+                "with the version of keras_curvenet that wrote it."
+            )
+        return cls(
+            content["values"], content["labels"], int(content["num_classes"])
+        )
+
+    def __repr__(self):
+        return (
+            f"<LossCurves num_samples={self.num_samples}, "
+            f"num_epochs={self.num_epochs}, num_classes={self.num_classes}>"
+        )
+
+
+def _checked_labels(labels, values):
+    """Int64 labels `(num_samples,)`; ValueError where they are not that."""
+    labels = np.array(labels)
+    if labels.shape != values.shape[:1]:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected one label for each "
+            f"of {values.shape[0]} samples. Received: labels of shape "
+            f"{labels.shape}."
+        )
+    if labels.dtype.kind not in "iub":
+        integral = labels.dtype.kind == "f" and np.all(labels == labels // 1)
+        if not integral:
+            raise ValueError(
+                "Invalid value for argument `labels`. Expected int class "
+                f"labels. Received: labels of dtype {labels.dtype}, such as "
+                f"{labels.ravel()[:3].tolist()}."
+            )
+    labels = labels.astype(np.int64)
+    bad = (labels < -1) | ((labels == -1) & ~np.isnan(values).all(axis=1))
+    if bad.any():
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels >= 0 (-1 "
+            "only for samples never seen, whose values are all NaN). "
+            f"Received: {labels[bad][:3].tolist()} for sample id(s) "
+            f"{np.flatnonzero(bad)[:3].tolist()}."
+        )
+    return labels
+
+
+def _checked_num_classes(num_classes, labels):
+    """Int number of classes; ValueError where labels do not fit into it."""
+    largest = int(labels.max())
+    if num_classes is None:
+        return max(largest + 1, 1)
+    if num_classes < 1 or num_classes != int(num_classes):
+        raise ValueError(
+            "Invalid value for argument `num_classes`. Expected an int >= 1. "
+            f"Received: num_classes={num_classes}."
+        )
+    if largest >= num_classes:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels from 0 to "
+            f"num_classes - 1 = {num_classes - 1}. Received: a label of "
+            f"{largest}, for sample id {int(labels.argmax())}."
+        )
+    return int(num_classes)

@@ -1,0 +1,123 @@
+"""One loss value per sample from whatever was given to `compile`."""
+
+import keras
+import tensorflow as tf
+
+# The resolver of the names that depend on shapes ("crossentropy", "ce").
+from keras.src.trainers.compile_utils import get_loss
+
+
+class PerSampleLoss:
+    """Computes every sample's own loss with a compiled model's losses.
+
+    Keras reduces a batch's losses to one number. This takes the losses of the
+    same predictions before that reduction: unweighted, without regularization
+    terms, over several outputs as the sum weighted with `loss_weights`, and
+    over positions (time steps, pixels) as the mean of the unmasked ones.
+
+    Args:
+        model: A compiled `keras.Model`.
+
+    Raises:
+        ValueError: If the model was compiled without a loss.
+    """
+
+    def __init__(self, model):
+        compile_loss = getattr(model, "_compile_loss", None)
+        if compile_loss is None:
+            raise ValueError(
+                "Expected a model compiled with a loss. Received: model "
+                f"'{model.name}' without one, so that there is no loss to "
+                "record. Pass `loss=...` to `compile()`."
+            )
+        # A second CompileLoss matches losses, outputs and loss weights just as
+        # Keras does for the training loss; only its leaves do not reduce.
+        self._compile_loss = type(compile_loss)(
+            keras.tree.map_structure(
+                lambda loss: None if loss is None else _UnreducedLoss(loss),
+                compile_loss._user_loss,
+            ),
+            compile_loss._user_loss_weights,
+            output_names=compile_loss.output_names,
+        )
+
+    def __call__(self, y, y_pred):
+        """Float32 `(batch,)`: the loss of every sample.
+
+        Args:
+            y: Targets of a batch, as `fit` got them.
+            y_pred: The model's predictions for it.
+
+        Raises:
+            ValueError: If a loss does not give one value per sample.
+        """
+        return tf.cast(self._compile_loss(y, y_pred), tf.float32)
+
+
+def align_sample_weight(sample_weight, y_pred):
+    """Gives weights `(batch,)` the rank that each output's losses have.
+
+    Keras multiplies losses `(batch, d1, ..)` with weights of the same rank,
+    or fails. One weight per sample has to become `(batch, 1, ..)` first.
+
+    Args:
+        sample_weight: Float `(batch,)`; of any other form, it is returned as
+            it is.
+        y_pred: Predictions, one tensor or a structure of them.
+    """
+    if sample_weight is None or keras.tree.is_nested(sample_weight):
+        return sample_weight
+    ranks = {len(leaf.shape) for leaf in keras.tree.flatten(y_pred)}
+    if len(sample_weight.shape) != 1 or max(ranks) <= 2:
+        return sample_weight
+
+    def expand(leaf):
+        ones = [1] * max(len(leaf.shape) - 2, 0)
+        return tf.reshape(sample_weight, [-1] + ones)
+
+    return keras.tree.map_structure(expand, y_pred)
+
+
+class _UnreducedLoss(keras.losses.Loss):
+    """A loss whose call returns the mean over each sample's positions."""
+
+    def __init__(self, loss):
+        super().__init__(name=None if callable(loss) else str(loss))
+        self.loss = loss
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        loss = get_loss(self.loss, y_true, y_pred)
+        mask = getattr(y_pred, "_keras_mask", None)
+
+        def convert(value):
+            return keras.ops.convert_to_tensor(value, dtype=loss.dtype)
+
+        values = loss.call(
+            keras.tree.map_structure(convert, y_true),
+            keras.tree.map_structure(convert, y_pred),
+        )
+        values = keras.ops.convert_to_tensor(values, dtype=loss.dtype)
+        return _mean_over_positions(values, mask, y_pred, loss.name)
+
+
+def _mean_over_positions(values, mask, y_pred, name):
+    """Mean of `values` `(batch, ...)` over all axes but the first."""
+    batch = keras.tree.flatten(y_pred)[0].shape[0]
+    shape = values.shape
+    if not shape or (None not in (batch, shape[0]) and shape[0] != batch):
+        raise ValueError(
+            f"Invalid value for argument `loss`. Expected loss '{name}' to "
+            "give one value per sample, of shape (batch, ...). Received: "
+            f"values of shape {tuple(shape)}. Return the losses unreduced (no "
+            "mean over the batch); Keras takes the mean itself."
+        )
+    axes = list(range(1, len(shape)))
+    if mask is None or not axes:
+        return keras.ops.mean(values, axis=axes) if axes else values
+    mask = keras.ops.cast(mask, values.dtype)
+    while len(mask.shape) < len(shape):
+        mask = keras.ops.expand_dims(mask, -1)
+    mask = mask * keras.ops.ones_like(values)
+    return keras.ops.divide_no_nan(
+        keras.ops.sum(values * mask, axis=axes), keras.ops.sum(mask, axis=axes)
+    )

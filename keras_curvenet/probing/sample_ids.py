@@ -1,0 +1,301 @@
+"""Sample ids: the one place that knows how an id travels with its sample."""
+
+import collections
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# The number of ids is carried by the dataset object itself, and found again
+# by walking from a derived dataset (shuffled, batched, ...) to its origin:
+# elements hold nothing but x, y, sample_weight and the id.
+_NUM_SAMPLES = "_keras_curvenet_num_samples"
+
+# Transformations that keep one element one element, whatever is inside it.
+_ELEMENTWISE = (
+    "Map",
+    "ParallelMap",
+    "Prefetch",
+    "Cache",
+    "Shuffle",
+    "Take",
+    "Skip",
+    "Options",
+    "Repeat",
+)
+
+
+def with_sample_ids(dataset):
+    """Gives every sample of a dataset its own number, its *sample id*.
+
+    The probing stage records one loss per sample and epoch, so it has to know
+    which sample a loss belongs to after the dataset was shuffled. Apply it
+    after everything that makes samples (reading, decoding, augmenting) and
+    before `shuffle`, `batch`, `repeat` and `prefetch`.
+
+    The order of `dataset` has to be the same in every epoch. A `shuffle` that
+    comes before this call and reshuffles is refused.
+
+    Args:
+        dataset: An unbatched, finite `tf.data.Dataset` of `(x, y)` or
+            `(x, y, sample_weight)`, or a tuple of arrays of the same form,
+            such as `(x_train, y_train)`. As in Keras, lists and dicts inside
+            hold several inputs or outputs. Where the dataset's size is not
+            known to TensorFlow, it is counted in one pass over it.
+
+    Returns:
+        A `tf.data.Dataset` of `(x, y, sample_weight, sample_id)`. Weights are
+        1 (float32) where none were given; ids are int64, 0 to
+        `num_samples - 1` in the dataset's own order. Its cardinality is known.
+
+    Raises:
+        TypeError: If `dataset` is neither a dataset nor a tuple of arrays.
+        ValueError: If the dataset is empty, infinite, already batched,
+            reshuffled, already has ids, or has elements of another form.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    x = np.zeros((100, 8), "float32")
+    y = np.zeros(100, "int32")
+    train = kcn.with_sample_ids((x, y)).shuffle(100).batch(32)
+    ```
+    """
+    if isinstance(dataset, tf.data.Dataset):
+        if any(hasattr(node, _NUM_SAMPLES) for node in _graph(dataset)):
+            raise ValueError(
+                "Invalid value for argument `dataset`. Expected a dataset "
+                "without sample ids. Received: dataset="
+                f"{dataset}, which `with_sample_ids` made already. Use it as "
+                "it is."
+            )
+        _refuse_batched(dataset)
+        _refuse_reshuffled(dataset)
+    elif isinstance(dataset, tuple):
+        dataset = tf.data.Dataset.from_tensor_slices(
+            rows_of_arrays(dataset, "dataset")
+        )
+    else:
+        raise TypeError(
+            "Invalid value for argument `dataset`. Expected a "
+            "`tf.data.Dataset` of (x, y) or (x, y, sample_weight), or such a "
+            f"tuple of arrays. Received: dataset={dataset!r} of type "
+            f"{type(dataset).__name__}."
+        )
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected elements (x, y) "
+            f"or (x, y, sample_weight). Received: elements of {spec}. Use "
+            "`dataset.map` to bring them into this form."
+        )
+    num_samples = _num_elements(dataset)
+
+    def add_id(sample_id, element):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(element)
+        if sample_weight is None:
+            sample_weight = tf.ones((), keras.config.floatx())
+        return x, y, sample_weight, sample_id
+
+    with_ids = dataset.enumerate().map(
+        add_id, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    with_ids = with_ids.apply(
+        tf.data.experimental.assert_cardinality(num_samples)
+    )
+    setattr(with_ids, _NUM_SAMPLES, num_samples)
+    return with_ids
+
+
+def num_samples_of(dataset, argument="x"):
+    """Number of sample ids in a dataset made from a `with_sample_ids` one."""
+    origins = {
+        id(node): getattr(node, _NUM_SAMPLES)
+        for node in _graph(dataset)
+        if hasattr(node, _NUM_SAMPLES)
+    }
+    spec = dataset.element_spec
+    if not origins or not isinstance(spec, tuple) or len(spec) != 4:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a dataset with "
+            "sample ids, whose elements are (x, y, sample_weight, sample_id). "
+            f"Received: elements of {spec}. Wrap the unbatched dataset (or the "
+            "arrays) in `keras_curvenet.with_sample_ids` before shuffling and "
+            "batching it."
+        )
+    if len(origins) > 1:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected ids that come "
+            "from one call of `with_sample_ids`. Received: a dataset made of "
+            f"{len(origins)} of them, with {sorted(origins.values())} samples, "
+            "so that different samples share an id. Put the parts together "
+            "first and call `with_sample_ids` once, on the whole."
+        )
+    return next(iter(origins.values()))
+
+
+def num_samples_behind(iterator):
+    """As `num_samples_of`, for the iterator that `model.fit` steps through."""
+    # No public name leads from an iterator back to its dataset.
+    dataset = getattr(iterator, "_dataset", None)
+    if dataset is None:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected `model.fit` to be given "
+            "a `tf.data.Dataset` with sample ids. Received: data that is read "
+            f"through a {type(iterator).__name__}. Use "
+            "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
+        )
+    return num_samples_of(dataset)
+
+
+def batch_size_of(dataset):
+    """Batch size a dataset was batched with, or None where it can't be told."""
+    for node in _graph(dataset):
+        size = getattr(node, "_batch_size", None)
+        if size is not None:
+            return int(tf.get_static_value(size))
+    return None
+
+
+def has_sample_ids(data):
+    """Bool: whether a batch is (x, y, sample_weight, sample_id)."""
+    return isinstance(data, tuple) and len(data) == 4
+
+
+def split_sample_ids(data):
+    """`(x, y, sample_weight)` and int64 ids `(batch,)` of a batch with ids."""
+    return data[:3], tf.cast(data[3], tf.int64)
+
+
+def batches_of_arrays(arrays, batch_size, shuffle):
+    """Batches `(x, y, sample_weight, sample_id)` of arrays; the id is the row.
+
+    Args:
+        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
+        batch_size: Int >= 1.
+        shuffle: Bool, whether to shuffle the rows anew in every epoch.
+
+    Returns:
+        A tuple of the batched `tf.data.Dataset` and the number of rows.
+    """
+    arrays = rows_of_arrays(arrays)
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    if len(arrays) == 2:
+        ones = np.ones(num_samples, keras.config.floatx())
+        arrays = (*arrays, ones)
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
+    rows = tf.data.Dataset.range(num_samples)
+    if shuffle:
+        rows = rows.shuffle(num_samples)
+
+    def gather(ids):
+        x, y, sample_weight = keras.tree.map_structure(
+            lambda tensor: tf.gather(tensor, ids), tensors
+        )
+        return x, y, sample_weight, ids
+
+    dataset = rows.batch(batch_size).map(gather, tf.data.AUTOTUNE)
+    return dataset, num_samples
+
+
+def rows_of_arrays(arrays, argument="x"):
+    """A tuple of structures of arrays with one row a sample, checked.
+
+    Raises:
+        ValueError: If the arrays have no rows or not the same number of them.
+    """
+    arrays = tuple(part for part in arrays if part is not None)
+    if len(arrays) not in (2, 3):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected arrays (x, y) "
+            f"or (x, y, sample_weight). Received: a tuple of {len(arrays)}."
+        )
+
+    def as_array(value):
+        value = np.asarray(value)
+        if value.dtype == np.float64:
+            value = value.astype(keras.config.floatx())
+        return value
+
+    arrays = keras.tree.map_structure(as_array, arrays)
+    shapes = [value.shape for value in keras.tree.flatten(arrays)]
+    lengths = {shape[0] if shape else None for shape in shapes}
+    if len(lengths) != 1 or not lengths.isdisjoint({None, 0}):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected arrays with "
+            "one row a sample, at least one, all of the same length. "
+            f"Received: shapes {shapes}."
+        )
+    return keras.tree.lists_to_tuples(arrays)
+
+
+def _graph(dataset):
+    """The dataset and all datasets it is made from, nearest first."""
+    queue = collections.deque([dataset])
+    seen = set()
+    while queue:
+        node = queue.popleft()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            queue.extend(node._inputs())  # TensorFlow has no public name.
+
+
+def _refuse_batched(dataset):
+    """Raises ValueError where the dataset is known to hold batches."""
+    node = dataset
+    while type(node).__name__.lstrip("_").startswith(_ELEMENTWISE):
+        (node,) = node._inputs()
+    name = type(node).__name__
+    size = getattr(node, "_batch_size", None)
+    if size is None or "Batch" not in name:
+        return
+    size = int(tf.get_static_value(size))
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    if all(shape.rank and shape[0] in (None, size) for shape in shapes):
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected an unbatched "
+            f"dataset. Received: one in batches of {size}. Call "
+            "`with_sample_ids` first and `batch` after it, or pass "
+            "`dataset.unbatch()`."
+        )
+
+
+def _refuse_reshuffled(dataset):
+    """Raises ValueError where the order differs from epoch to epoch."""
+    queue = [dataset]
+    while queue:
+        node = queue.pop()
+        if type(node).__name__ == "CacheDataset":
+            continue  # A cache is filled once: its order is settled.
+        if getattr(node, "_reshuffle_each_iteration", False):
+            raise ValueError(
+                "Invalid value for argument `dataset`. Expected the same order "
+                "in every epoch, because a sample's id is its place in the "
+                "dataset. Received: a dataset behind a `shuffle` that "
+                "reshuffles, so that ids would move to other samples. Call "
+                "`with_sample_ids` first and `shuffle` after it (for "
+                "`tfds.load`: `shuffle_files=False`)."
+            )
+        queue.extend(node._inputs())
+
+
+def _num_elements(dataset):
+    """Size of a finite, non-empty dataset, counted where it is not known."""
+    size = int(dataset.cardinality())
+    if size == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected a finite dataset. "
+            "Received: an infinite one. Call `repeat` after `with_sample_ids`."
+        )
+    if size == tf.data.UNKNOWN_CARDINALITY:
+        size = int(dataset.reduce(np.int64(0), lambda count, _: count + 1))
+    if size == 0:
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected at least one "
+            "sample. Received: an empty dataset."
+        )
+    return size

@@ -1,0 +1,48 @@
+"""Packaging of keras_curvenet."""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = {}
+exec((ROOT / "keras_curvenet" / "version.py").read_text(), VERSION)
+
+EXAMPLES = [
+    "absl-py",
+    "importlib_resources",  # tensorflow-datasets imports it undeclared.
+    "matplotlib",
+    "scikit-learn",
+    "tensorboard",
+    "tensorflow-datasets",
+]
+TEST = [*EXAMPLES, "mypy", "pytest", "pytest-xdist", "ruff"]
+
+setuptools.setup(
+    name="keras-curvenet",
+    version=VERSION["__version__"],
+    description="Keras models trained on wrong labels and rare classes.",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(include=["keras_curvenet*"]),
+    package_data={"keras_curvenet": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "keras>=3.12,<3.16",
+        "numpy>=1.26",
+        "tensorflow>=2.18,<2.22",
+    ],
+    extras_require={
+        "examples": EXAMPLES,
+        "test": TEST,
+        "benchmarks": EXAMPLES,
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)
