@@ -144,9 +144,7 @@ def train_weighted(data, seed, **arguments):
 
 
 def evaluation(data):
-    images, labels = data.validation if FLAGS.on_validation else data.test
-    rows = np.arange(len(labels))
-    return (images[rows], labels[rows])
+    return data.validation if FLAGS.on_validation else data.test
 
 
 METHODS = {
@@ -158,9 +156,7 @@ METHODS = {
     "CurveWeightedModel, top_layers=None": lambda data, seed: train_weighted(
         data, seed, top_layers=None
     ),
-    "true labels": lambda data, seed: train_plain(
-        data, data.true_labels, seed
-    ),
+    "true labels": lambda data, seed: train_plain(data, data.true_labels, seed),
 }
 
 
@@ -192,21 +188,28 @@ def run(method, seed):
 def print_table(rows):
     """A Markdown table: last epoch by seed, means, and the gap closed."""
     seeds = sorted({row["seed"] for row in rows})
-    means = {}
-    print("| trained with |", " | ".join(f"seed {seed}" for seed in seeds), end="")
-    print(" | mean, last epoch | mean, best epoch | gap closed |")
-    print("|---" * (len(seeds) + 4) + "|")
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = {row["seed"]: row for row in rows if row["method"] == method}
-        last = [own[seed]["last"] if seed in own else np.nan for seed in seeds]
-        best = np.mean([row["best"] for row in own.values()])
-        means[method] = np.mean(last)
-        print(f"| {method} |", " | ".join(f"{v:.3f}" for v in last), end="")
-        print(f" | {means[method]:.3f} | {best:.3f} | {{gap:{method}}} |")
-    if {"plain", "true labels"} <= set(means):
-        gap = means["true labels"] - means["plain"]
-        for method, mean in means.items():
-            print(f"{method}: gap closed {(mean - means['plain']) / gap:.2f}")
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+
+    def mean(method, epoch):
+        return np.mean([row[epoch] for row in rows if row["method"] == method])
+
+    header = ["trained with", *[f"seed {seed}" for seed in seeds]]
+    header += ["mean, last epoch", "mean, best epoch", "gap closed"]
+    print("|", " | ".join(header), "|")
+    print("|" + "---|" * len(header))
+    for method in methods:
+        cells = [
+            f"{row['last']:.3f}"
+            for seed in seeds
+            for row in rows
+            if row["method"] == method and row["seed"] == seed
+        ]
+        cells += [f"{mean(method, epoch):.3f}" for epoch in ("last", "best")]
+        if {"plain", "true labels"} <= set(methods):
+            plain = mean("plain", "last")
+            gap = mean("true labels", "last") - plain
+            cells.append(f"{(mean(method, 'last') - plain) / gap:.2f}")
+        print("|", " | ".join([method, *cells]), "|")
 
 
 def main(argv):

@@ -103,8 +103,6 @@ def small_cnn(input_shape, num_classes):
 
 
 def _arrays(dataset, split):
-    data = tfds.load(
-        dataset, split=split, as_supervised=True, batch_size=-1
-    )
+    data = tfds.load(dataset, split=split, as_supervised=True, batch_size=-1)
     images, labels = tfds.as_numpy(data)
     return images, labels.astype(np.int64)

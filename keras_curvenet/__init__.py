@@ -13,20 +13,14 @@ if keras.config.backend() != "tensorflow":
         "environment before Keras is imported."
     )
 
-from keras_curvenet import datasets  # noqa: E402
-from keras_curvenet.allocating.curve_net import CurveNet  # noqa: E402
-from keras_curvenet.allocating.curve_weighted_model import (  # noqa: E402
-    CurveWeightedModel,
-)
-from keras_curvenet.probing.loss_curve_recorder import (  # noqa: E402
-    LossCurveRecorder,
-)
-from keras_curvenet.probing.loss_curves import LossCurves  # noqa: E402
-from keras_curvenet.probing.probing_schedule import (  # noqa: E402
-    ProbingSchedule,
-)
-from keras_curvenet.probing.sample_ids import with_sample_ids  # noqa: E402
-from keras_curvenet.version import __version__  # noqa: E402
+from keras_curvenet import datasets
+from keras_curvenet.allocating.curve_net import CurveNet
+from keras_curvenet.allocating.curve_weighted_model import CurveWeightedModel
+from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
+from keras_curvenet.probing.loss_curves import LossCurves
+from keras_curvenet.probing.probing_schedule import ProbingSchedule
+from keras_curvenet.probing.sample_ids import with_sample_ids
+from keras_curvenet.version import __version__
 
 __all__ = [
     "CurveNet",

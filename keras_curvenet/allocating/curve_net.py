@@ -1,6 +1,9 @@
 """CurveNet: the network from a loss curve to a sample weight."""
 
 import keras
+import numpy as np
+
+from keras_curvenet.probing.loss_curves import LossCurves
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
@@ -149,3 +152,40 @@ def _hidden(units, name, dtype):
         dtype=dtype,
         name=name,
     )
+
+
+def prepared_curves(loss_curves):
+    """What CurveNet reads of every sample: its curve and its class.
+
+    Args:
+        loss_curves: `LossCurves`.
+
+    Returns:
+        Float32 `(num_samples, curve_length)` and int64 `(num_samples,)`.
+    """
+    if not isinstance(loss_curves, LossCurves):
+        raise TypeError(
+            "Invalid value for argument `loss_curves`. Expected a "
+            "`LossCurves`, such as `recorder.loss_curves`. Received: "
+            f"{type(loss_curves).__name__}."
+        )
+    # A sample that was never seen has no class, and no curve but zeros.
+    labels = np.maximum(loss_curves.labels, 0)
+    return loss_curves.class_centered(), labels
+
+
+def refuse_other_curves(curve_net, loss_curves, curve_length):
+    """Raises ValueError where a network was made for other curves."""
+    received = {
+        "curve_length": curve_length,
+        "num_classes": loss_curves.num_classes,
+    }
+    for size, value in received.items():
+        expected = getattr(curve_net, size, value)
+        if expected != value:
+            raise ValueError(
+                "Invalid value for argument `loss_curves`. Expected curves for "
+                f"a CurveNet with {size}={expected}. Received: {loss_curves}, "
+                f"which needs {size}={value}. Pass curves of the same probe, "
+                "or make a new CurveWeightedModel."
+            )

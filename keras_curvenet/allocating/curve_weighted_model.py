@@ -1,31 +1,28 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
 import math
-import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_curvenet.allocating.base_compilation import compile_arguments
+from keras_curvenet.allocating.allocating_phases import AllocatingPhases
+from keras_curvenet.allocating.base_model import check_base_model
+from keras_curvenet.allocating.base_model import compile_arguments
+from keras_curvenet.allocating.base_model import warn_if_trained
 from keras_curvenet.allocating.curve_net import CurveNet
+from keras_curvenet.allocating.curve_net import prepared_curves
+from keras_curvenet.allocating.curve_net import refuse_other_curves
 from keras_curvenet.allocating.meta_batches import meta_batches
 from keras_curvenet.allocating.meta_update import meta_gradients
 from keras_curvenet.allocating.top_layers import split_model
+from keras_curvenet.allocating.training_batches import training_batches
+from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
-from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.probing.per_sample_loss import align_sample_weight
-from keras_curvenet.probing.sample_ids import batch_size_of
-from keras_curvenet.probing.sample_ids import batches_of_arrays
 from keras_curvenet.probing.sample_ids import has_sample_ids
-from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import split_sample_ids
-
-# Weights that are all below this, or spread less within every class, make a
-# warning: training went on without most samples, or as if there were none.
-_COLLAPSED_ABOVE_MINIMUM = 0.05
-_LEAST_SPREAD = 1e-3
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
@@ -120,7 +117,7 @@ class CurveWeightedModel(keras.Model):
         name=None,
         **kwargs,
     ):
-        _check_base_model(base_model)
+        check_base_model(base_model)
         _check_positive_int("meta_every", meta_every)
         if meta_batch_size is not None:
             _check_positive_int("meta_batch_size", meta_batch_size)
@@ -138,8 +135,8 @@ class CurveWeightedModel(keras.Model):
         self.sample_size_tracker = EffectiveSampleSize()
         self._split = None
         self._curves = None
-        self._labels = None
-        self._learns_weights = True
+        self.curve_labels = None
+        self.learns_weights = True
         self._per_sample_loss = None
         self._train_functions = {}
         self.built = True
@@ -148,19 +145,22 @@ class CurveWeightedModel(keras.Model):
 
     def train_step(self, data):
         (x, y, sample_weight, curves, labels), meta_batch = data
-        split = self.split
         with tf.GradientTape() as tape:
-            features = split.bottom(x, training=True)
+            features = self.split.bottom(x, training=True)
+            y_pred = self.split.top(features, training=True)
+            regularization = [
+                self._aggregate_additional_loss(loss) for loss in self.losses
+            ]
             with tape.stop_recording():
-                if self._learns_weights:
+                if self.learns_weights:
                     self._update_curve_net(
                         features, y, sample_weight, curves, labels, meta_batch
                     )
                 weights = self.curve_net([curves, labels])
-            y_pred = split.top(features, training=True)
-            loss = self.compute_loss(
-                x, y, y_pred, _weighted(sample_weight, weights), training=True
+            loss = self._weighted_loss(
+                y, y_pred, _weighted(sample_weight, weights)
             )
+            loss = tf.add_n([loss, *regularization])
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
@@ -170,7 +170,7 @@ class CurveWeightedModel(keras.Model):
         self.mean_weight_tracker.update_state(weights)
         self.sample_size_tracker.update_state(weights)
         logs = self.compute_metrics(x, y, y_pred, sample_weight)
-        if not self._learns_weights:
+        if not self.learns_weights:
             del logs["meta_loss"]  # No meta step, no meta loss.
         return logs
 
@@ -221,23 +221,15 @@ class CurveWeightedModel(keras.Model):
         mapping = zip(self.split.variables, top_values, strict=True)
         with keras.StatelessScope(state_mapping=list(mapping)):
             y_pred = self.split.top(features, training=True)
-            return self._compile_loss(
-                y, y_pred, align_sample_weight(sample_weight, y_pred)
-            )
+            return self._weighted_loss(y, y_pred, sample_weight)
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        if training:
-            self._refuse_reduced_loss(y, y_pred)
-        sample_weight = align_sample_weight(sample_weight, y_pred)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def _refuse_reduced_loss(self, y, y_pred):
-        """ValueError where a weight per sample can't act; traced, never run."""
-        if self._per_sample_loss is None:
-            self._per_sample_loss = PerSampleLoss(self)
+    def _weighted_loss(self, y, y_pred, sample_weight):
+        """The compiled loss, without regularization."""
+        # Raises where a weight per sample can't act. Traced, never run.
         self._per_sample_loss(y, y_pred)
+        return self._compile_loss(
+            y, y_pred, align_sample_weight(sample_weight, y_pred)
+        )
 
     # What a user calls.
 
@@ -310,40 +302,30 @@ class CurveWeightedModel(keras.Model):
                 "Invalid value for argument `meta_epochs`. Expected an int >= "
                 f"0, or None. Received: meta_epochs={meta_epochs}."
             )
-        if isinstance(x, tf.data.Dataset):
-            if y is not None or sample_weight is not None or validation_split:
-                raise ValueError(
-                    "Arguments `y`, `sample_weight` and `validation_split` are "
-                    "for arrays. Received: `x` as a dataset, and at least one "
-                    "of them. Put targets and weights into the dataset, and "
-                    "pass `validation_data`."
-                )
-            train, num_samples = x, num_samples_of(x)
-            batch_size = batch_size_of(x)
-        else:
-            if validation_split:
-                (x, y, sample_weight), validation_data = _split_off(
-                    (x, y, sample_weight), validation_split, validation_data
-                )
-            batch_size = batch_size or 32
-            train, num_samples = batches_of_arrays(
-                _as_arrays(x, y, sample_weight), batch_size, shuffle
-            )
-        self._use_loss_curves(loss_curves, num_samples)
-        train = self._with_curves(train)
+        train = training_batches(
+            x,
+            y,
+            sample_weight,
+            batch_size,
+            shuffle,
+            validation_split,
+            validation_data,
+        )
+        self._use_loss_curves(loss_curves, train.num_samples)
+        batches = with_curves(train.dataset, self._curves, self.curve_labels)
         if initial_epoch < meta_epochs:
-            meta = self._meta_batches(meta_data, batch_size)
+            meta = self._meta_batches(meta_data, train.batch_size)
         else:
             meta = tf.data.Dataset.from_tensors(()).repeat()
-        self._warn_if_trained()
+        if int(self.optimizer.iterations) == 0:
+            warn_if_trained(self.base_model)
         self._build_optimizers()
-        callbacks = _with_callback(callbacks, _AllocatingPhases(meta_epochs))
         return super().fit(
-            tf.data.Dataset.zip(train, meta).prefetch(tf.data.AUTOTUNE),
+            tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
             epochs=epochs,
             verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
+            callbacks=_with_callback(callbacks, AllocatingPhases(meta_epochs)),
+            validation_data=train.validation_data,
             initial_epoch=initial_epoch,
             **kwargs,
         )
@@ -363,7 +345,9 @@ class CurveWeightedModel(keras.Model):
                 "No sample weights yet. Expected `fit(..., loss_curves=...)` "
                 "to be called first. Received: a model without loss curves."
             )
-        table = tf.data.Dataset.from_tensor_slices((self._curves, self._labels))
+        table = tf.data.Dataset.from_tensor_slices(
+            (self._curves, self.curve_labels)
+        )
         weights = [
             self.curve_net([curves, labels]).numpy()
             for curves, labels in table.batch(8192)
@@ -419,7 +403,7 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer = keras.optimizers.Adam(1e-3, weight_decay=1e-4)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
-        self._per_sample_loss = None
+        self._per_sample_loss = PerSampleLoss(self)
         self._train_functions = {}
 
     def evaluate(self, *args, **kwargs):
@@ -427,6 +411,12 @@ class CurveWeightedModel(keras.Model):
         return super().evaluate(*args, **kwargs)
 
     # What Keras calls.
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        sample_weight = align_sample_weight(sample_weight, y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def call(self, inputs, training=None):
         if self.base_model._call_has_training_arg:
@@ -447,10 +437,10 @@ class CurveWeightedModel(keras.Model):
 
     def make_train_function(self, force=False):
         """One function learns the weights and one does not; each is kept."""
-        if force or self._learns_weights not in self._train_functions:
+        if force or self.learns_weights not in self._train_functions:
             super().make_train_function(force=True)
-            self._train_functions[self._learns_weights] = self.train_function
-        self.train_function = self._train_functions[self._learns_weights]
+            self._train_functions[self.learns_weights] = self.train_function
+        self.train_function = self._train_functions[self.learns_weights]
 
     # CurveNet's variables belong to the meta optimizer alone.
 
@@ -513,61 +503,27 @@ class CurveWeightedModel(keras.Model):
     def _use_loss_curves(self, loss_curves, num_samples):
         """Prepares the curves for CurveNet, and CurveNet for the curves."""
         if loss_curves is not None:
-            if not isinstance(loss_curves, LossCurves):
-                raise TypeError(
-                    "Invalid value for argument `loss_curves`. Expected a "
-                    "`LossCurves`, such as `recorder.loss_curves`. Received: "
-                    f"{type(loss_curves).__name__}."
+            curves, labels = prepared_curves(loss_curves)
+            if self.curve_net is None:
+                self.curve_net = CurveNet(
+                    loss_curves.num_classes, curves.shape[1]
                 )
-            curves = loss_curves.class_centered()
-        elif self._curves is not None:
-            curves = self._curves
-        else:
+            refuse_other_curves(self.curve_net, loss_curves, curves.shape[1])
+            self._curves, self.curve_labels = curves, labels
+        elif self._curves is None:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected the "
                 "`LossCurves` of the training samples in the first `fit`. "
                 "Received: loss_curves=None. Probe first, with "
                 "`LossCurveRecorder`."
             )
-        if len(curves) < num_samples:
+        if len(self._curves) < num_samples:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected a curve "
                 f"for each of the {num_samples} samples of `x`. Received: "
-                f"{len(curves)} curves. Pass the curves that were recorded on "
-                "this dataset."
+                f"{len(self._curves)} curves. Pass the curves that were "
+                "recorded on this dataset."
             )
-        if loss_curves is None:
-            return
-        if self.curve_net is None:
-            self.curve_net = CurveNet(loss_curves.num_classes, curves.shape[1])
-        expected = {
-            "curve_length": curves.shape[1],
-            "num_classes": loss_curves.num_classes,
-        }
-        for size, value in expected.items():
-            accepted = getattr(self.curve_net, size, value)
-            if accepted != value:
-                raise ValueError(
-                    "Invalid value for argument `loss_curves`. Expected curves "
-                    f"for a CurveNet with {size}={accepted}. Received: "
-                    f"{loss_curves}, which needs {size}={value}. Pass curves "
-                    "of the same probe, or make a new CurveWeightedModel."
-                )
-        self._curves = curves
-        # A sample that was never seen has no class, and no curve but zeros.
-        self._labels = np.maximum(loss_curves.labels, 0)
-
-    def _with_curves(self, dataset):
-        """Adds each sample's curve and class to its batch, inside tf.data."""
-        curves = tf.convert_to_tensor(self._curves)
-        labels = tf.convert_to_tensor(self._labels)
-
-        def add_curves(x, y, sample_weight, sample_ids):
-            batch_curves = tf.gather(curves, sample_ids)
-            batch_labels = tf.gather(labels, sample_ids)
-            return x, y, sample_weight, batch_curves, batch_labels
-
-        return dataset.map(add_curves, tf.data.AUTOTUNE)
 
     def _meta_batches(self, meta_data, batch_size):
         if meta_data is None:
@@ -588,69 +544,7 @@ class CurveWeightedModel(keras.Model):
                 "from the dataset. Received: meta_batch_size=None."
             )
         num_classes = int(getattr(self.curve_net, "num_classes", 1))
-        return meta_batches(
-            meta_data, batch_size, self.meta_every, num_classes
-        )
-
-    def _warn_if_trained(self):
-        base_optimizer = getattr(self.base_model, "optimizer", None)
-        if base_optimizer is None or int(self.optimizer.iterations) > 0:
-            return
-        steps = int(base_optimizer.iterations)
-        if steps > 0:
-            warnings.warn(
-                f"The base model was trained for {steps} steps already. "
-                "Allocating goes on from its present weights, which may have "
-                "learned the wrong labels. Pass a fresh model to start anew.",
-                stacklevel=3,
-            )
-
-    def _warn_if_weights_tell_nothing(self):
-        weights = self.sample_weights()
-        minimum = getattr(self.curve_net, "min_weight", 0.0)
-        if weights.max() < minimum + _COLLAPSED_ABOVE_MINIMUM:
-            warnings.warn(
-                "The sample weights collapsed: all are below "
-                f"{weights.max():.3f}, near the minimum of {minimum}. The meta "
-                "set's loss does not fall when training samples are followed: "
-                "check the meta set's labels, or lower the meta optimizer's "
-                "learning rate.",
-                stacklevel=2,
-            )
-            return
-        spread = max(
-            np.ptp(weights[self._labels == label])
-            for label in np.unique(self._labels)
-        )
-        if spread < _LEAST_SPREAD:
-            warnings.warn(
-                "The sample weights do not vary within any class (by "
-                f"{spread:.1e} at most): CurveNet tells no samples apart. "
-                "Learn for more epochs, with a higher meta learning rate, or "
-                "from longer loss curves.",
-                stacklevel=2,
-            )
-
-
-class _AllocatingPhases(keras.callbacks.Callback):
-    """Learns weights while the epoch is below `meta_epochs`, not after."""
-
-    def __init__(self, meta_epochs):
-        super().__init__()
-        self._meta_epochs = meta_epochs
-        self._was_learning = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        learns = epoch < self._meta_epochs
-        if self._was_learning and not learns:
-            self.model._warn_if_weights_tell_nothing()
-        self._was_learning = learns
-        self.model._learns_weights = learns
-        self.model.make_train_function()
-
-    def on_train_end(self, logs=None):
-        if self._was_learning:
-            self.model._warn_if_weights_tell_nothing()
+        return meta_batches(meta_data, batch_size, self.meta_every, num_classes)
 
 
 def _weighted(sample_weight, weights):
@@ -663,33 +557,6 @@ def _weighted(sample_weight, weights):
     return keras.tree.map_structure(multiply, sample_weight)
 
 
-def _as_arrays(x, y, sample_weight):
-    if x is None or y is None:
-        raise ValueError(
-            "Invalid value for arguments `x` and `y`. Expected a dataset made "
-            "with `keras_curvenet.with_sample_ids`, or arrays x and y. "
-            f"Received: x of type {type(x).__name__} and y of type "
-            f"{type(y).__name__}."
-        )
-    return x, y, sample_weight
-
-
-def _split_off(arrays, validation_split, validation_data):
-    """Splits the last rows off for validation, as Keras does."""
-    if not 0.0 < validation_split < 1.0 or validation_data is not None:
-        raise ValueError(
-            "Invalid value for argument `validation_split`. Expected a float "
-            "in (0, 1), without `validation_data`. Received: validation_split="
-            f"{validation_split}."
-        )
-    arrays = tuple(part for part in arrays if part is not None)
-    num_samples = len(keras.tree.flatten(arrays)[0])
-    start = math.floor(num_samples * (1.0 - validation_split))
-    train = keras.tree.map_structure(lambda array: array[:start], arrays)
-    validation = keras.tree.map_structure(lambda array: array[start:], arrays)
-    return (*train, *[None] * (3 - len(train))), validation
-
-
 def _with_callback(callbacks, callback):
     """The user's callbacks with one more, whatever form they have."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -698,33 +565,6 @@ def _with_callback(callbacks, callback):
     if callbacks is None:
         return [callback]
     return [callback, *keras.tree.flatten(callbacks)]
-
-
-def _check_base_model(base_model):
-    if not isinstance(base_model, keras.Model):
-        raise TypeError(
-            "Invalid value for argument `base_model`. Expected a "
-            f"`keras.Model`. Received: {base_model!r} of type "
-            f"{type(base_model).__name__}."
-        )
-    if not base_model.built:
-        raise ValueError(
-            "Invalid value for argument `base_model`. Expected a built model. "
-            f"Received: '{base_model.name}', whose variables do not exist yet. "
-            "Give it a `keras.Input`, or call it on a batch first."
-        )
-    names = ("train_step", "test_step", "predict_step", "compute_loss")
-    own = [
-        name
-        for name in names
-        if getattr(type(base_model), name) is not getattr(keras.Model, name)
-    ]
-    if own:
-        warnings.warn(
-            f"Base model '{base_model.name}' has its own {', '.join(own)}. "
-            "CurveWeightedModel uses the standard ones with the compiled loss.",
-            stacklevel=3,
-        )
 
 
 def _check_positive_int(argument, value):

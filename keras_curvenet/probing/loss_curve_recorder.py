@@ -137,9 +137,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         column = record.losses.numpy()
         self._columns = [*self._columns[: self._next_column], column]
         self._next_column += 1
-        self._labels, self._num_classes = record.labels.numpy(), (
-            self._traced_num_classes
-        )
+        self._labels = record.labels.numpy()
+        self._num_classes = self._traced_num_classes
         if record.is_multi_hot():
             self._labels, self._num_classes = np.zeros_like(self._labels), 1
         not_finite = int(np.isposinf(column).sum())

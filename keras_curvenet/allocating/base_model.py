@@ -1,6 +1,49 @@
-"""The compile arguments of an already compiled base model."""
+"""What a base model has to be, and what is taken over from it."""
+
+import warnings
 
 import keras
+
+
+def check_base_model(base_model):
+    """Raises where a model can't be wrapped; warns of what is not used."""
+    if not isinstance(base_model, keras.Model):
+        raise TypeError(
+            "Invalid value for argument `base_model`. Expected a "
+            f"`keras.Model`. Received: {base_model!r} of type "
+            f"{type(base_model).__name__}."
+        )
+    if not base_model.built:
+        raise ValueError(
+            "Invalid value for argument `base_model`. Expected a built model. "
+            f"Received: '{base_model.name}', whose variables do not exist yet. "
+            "Give it a `keras.Input`, or call it on a batch first."
+        )
+    names = ("train_step", "test_step", "predict_step", "compute_loss")
+    own = [
+        name
+        for name in names
+        if getattr(type(base_model), name) is not getattr(keras.Model, name)
+    ]
+    if own:
+        warnings.warn(
+            f"Base model '{base_model.name}' has its own {', '.join(own)}. "
+            "CurveWeightedModel uses the standard ones with the compiled loss.",
+            stacklevel=4,
+        )
+
+
+def warn_if_trained(base_model):
+    """Warns where the base model's own optimizer made steps already."""
+    optimizer = getattr(base_model, "optimizer", None)
+    steps = 0 if optimizer is None else int(optimizer.iterations)
+    if steps > 0:
+        warnings.warn(
+            f"The base model was trained for {steps} steps already. Allocating "
+            "goes on from its present weights, which may have learned the "
+            "wrong labels. Pass a fresh model to start anew.",
+            stacklevel=3,
+        )
 
 
 def compile_arguments(base_model):

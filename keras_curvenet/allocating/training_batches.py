@@ -1,0 +1,105 @@
+"""What `CurveWeightedModel.fit` is given, as batches that it can train on."""
+
+import math
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_curvenet.probing.sample_ids import batch_size_of
+from keras_curvenet.probing.sample_ids import batches_of_arrays
+from keras_curvenet.probing.sample_ids import num_samples_of
+
+
+class TrainingBatches(NamedTuple):
+    """Training data of either form.
+
+    Attributes:
+        dataset: Batches `(x, y, sample_weight, sample_id)`.
+        num_samples: Int, the number of sample ids.
+        batch_size: Int, or None where it can't be told.
+        validation_data: What Keras takes as such, or None.
+    """
+
+    dataset: tf.data.Dataset
+    num_samples: int
+    batch_size: int | None
+    validation_data: Any
+
+
+def training_batches(
+    x, y, sample_weight, batch_size, shuffle, validation_split, validation_data
+):
+    """Batches with ids from the arguments of `fit`.
+
+    Raises:
+        ValueError: If `x` is neither arrays nor a dataset with ids, or an
+            argument for arrays comes with a dataset.
+    """
+    if isinstance(x, tf.data.Dataset):
+        for_arrays = {
+            "y": y,
+            "sample_weight": sample_weight,
+            "batch_size": batch_size,
+            "validation_split": validation_split or None,
+        }
+        given = [name for name in for_arrays if for_arrays[name] is not None]
+        if given:
+            raise ValueError(
+                f"Invalid value for argument `{given[0]}`. Expected it only "
+                "with arrays. Received: `x` as a dataset, together with "
+                f"{given}. Put targets and weights into the dataset, batch it, "
+                "and pass `validation_data`."
+            )
+        return TrainingBatches(
+            x, num_samples_of(x), batch_size_of(x), validation_data
+        )
+    if x is None or y is None:
+        raise ValueError(
+            "Invalid value for arguments `x` and `y`. Expected a dataset made "
+            "with `keras_curvenet.with_sample_ids`, or arrays x and y. "
+            f"Received: x of type {type(x).__name__} and y of type "
+            f"{type(y).__name__}."
+        )
+    arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+    if validation_split and validation_data is None:
+        arrays, validation_data = _split_off(arrays, validation_split)
+    batch_size = batch_size or 32
+    dataset, num_samples = batches_of_arrays(arrays, batch_size, shuffle)
+    return TrainingBatches(dataset, num_samples, batch_size, validation_data)
+
+
+def with_curves(dataset, curves, labels):
+    """Batches `(x, y, sample_weight, curves, labels)`, looked up by id.
+
+    The look-up runs on the host, inside tf.data, where an id without a curve
+    is an error.
+
+    Args:
+        dataset: Batches `(x, y, sample_weight, sample_id)`.
+        curves: Float32 `(num_samples, curve_length)`.
+        labels: Int64 `(num_samples,)`.
+    """
+    curves, labels = tf.convert_to_tensor(curves), tf.convert_to_tensor(labels)
+
+    def look_up(x, y, sample_weight, sample_ids):
+        batch_curves = tf.gather(curves, sample_ids)
+        batch_labels = tf.gather(labels, sample_ids)
+        return x, y, sample_weight, batch_curves, batch_labels
+
+    return dataset.map(look_up, tf.data.AUTOTUNE)
+
+
+def _split_off(arrays, validation_split):
+    """Splits the last rows off for validation, as Keras does."""
+    if not 0.0 < validation_split < 1.0:
+        raise ValueError(
+            "Invalid value for argument `validation_split`. Expected a float "
+            f"in (0, 1). Received: validation_split={validation_split}."
+        )
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    start = math.floor(num_samples * (1.0 - validation_split))
+    train = keras.tree.map_structure(lambda array: array[:start], arrays)
+    validation = keras.tree.map_structure(lambda array: array[start:], arrays)
+    return train, validation
