@@ -16,7 +16,7 @@ import numpy as np
 from absl import app
 from absl import flags
 from biased_images import load
-from biased_images import small_cnn
+from networks import small_cnn
 
 import keras_curvenet as kcn
 
@@ -31,7 +31,9 @@ flags.DEFINE_string("noise_kind", "uniform", "uniform, symmetric or pair.")
 flags.DEFINE_integer("meta_per_class", 20, "Clean meta samples of a class.")
 flags.DEFINE_bool("on_validation", False, "Validation split, for choices.")
 flags.DEFINE_string("curves_dir", None, "Folder that keeps the probes' curves.")
-flags.DEFINE_string("output", None, "JSON file for the figures.")
+flags.DEFINE_string(
+    "output", None, "JSON file for the figures; runs it holds are not repeated."
+)
 
 EPOCHS = 30
 BATCH_SIZE = 64
@@ -150,10 +152,10 @@ def evaluation(data):
 METHODS = {
     "plain": lambda data, seed: train_plain(data, data.labels, seed),
     "CurveWeightedModel": train_weighted,
-    "CurveWeightedModel, top_layers=2": lambda data, seed: train_weighted(
+    "CurveWeightedModel top_layers=2": lambda data, seed: train_weighted(
         data, seed, top_layers=2
     ),
-    "CurveWeightedModel, top_layers=None": lambda data, seed: train_weighted(
+    "CurveWeightedModel top_layers=None": lambda data, seed: train_weighted(
         data, seed, top_layers=None
     ),
     "true labels": lambda data, seed: train_plain(data, data.true_labels, seed),
@@ -188,7 +190,8 @@ def run(method, seed):
 def print_table(rows):
     """A Markdown table: last epoch by seed, means, and the gap closed."""
     seeds = sorted({row["seed"] for row in rows})
-    methods = list(dict.fromkeys(row["method"] for row in rows))
+    found = {row["method"] for row in rows}
+    methods = [method for method in METHODS if method in found]
 
     def mean(method, epoch):
         return np.mean([row[epoch] for row in rows if row["method"] == method])
@@ -212,23 +215,44 @@ def print_table(rows):
         print("|", " | ".join([method, *cells]), "|")
 
 
+def recorded_runs(path):
+    """The runs that a results file holds already; none where there is none."""
+    if path is None or not path.exists():
+        return []
+    content = json.loads(path.read_text())
+    if content["configuration"] != configuration():
+        raise app.UsageError(
+            f"{path} holds runs of another configuration: "
+            f"{content['configuration']}. Name another --output."
+        )
+    return content["runs"]
+
+
+def configuration():
+    names = ("dataset", "max_per_class", "imbalance_factor", "noise_rate")
+    names += ("noise_kind", "meta_per_class", "on_validation")
+    return {name: FLAGS[name].value for name in names}
+
+
 def main(argv):
     del argv
-    rows = []
+    path = FLAGS.output and pathlib.Path(FLAGS.output)
+    methods = FLAGS.methods or list(METHODS)
+    runs = recorded_runs(path)
     for seed in map(int, FLAGS.seeds):
-        for method in FLAGS.methods or METHODS:
-            rows.append(run(method, seed))
-            print(rows[-1], flush=True)
-    print_table(rows)
-    if FLAGS.output:
-        path = pathlib.Path(FLAGS.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        configuration = {name: FLAGS[name].value for name in FLAGS}
-        keep = ("dataset", "max_per_class", "imbalance_factor", "noise_rate")
-        keep += ("noise_kind", "meta_per_class", "on_validation")
-        configuration = {name: configuration[name] for name in keep}
-        content = {"configuration": configuration, "runs": rows}
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        for method in methods:
+            runs = recorded_runs(path) or runs
+            if any((r["method"], r["seed"]) == (method, seed) for r in runs):
+                continue
+            row = run(method, seed)
+            print(row, flush=True)
+            # Another process may have added runs meanwhile.
+            runs = [*(recorded_runs(path) or runs), row]
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = {"configuration": configuration(), "runs": runs}
+                path.write_text(json.dumps(content, indent=1) + "\n")
+    print_table(runs)
 
 
 if __name__ == "__main__":

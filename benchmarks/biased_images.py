@@ -1,8 +1,7 @@
-"""Noisy, long-tailed image data and the networks of the benchmarks."""
+"""Noisy, long-tailed image data of the benchmarks."""
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -82,24 +81,6 @@ def load(
 def scaled(images):
     """Uint8 images as float32 in [0, 1]."""
     return images.astype("float32") / 255.0
-
-
-def small_cnn(input_shape, num_classes):
-    """Three blocks of convolution, BatchNormalization, ReLU and pooling."""
-    layers = [keras.Input(input_shape)]
-    for filters in (16, 32, 64):
-        layers += [
-            keras.layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-            keras.layers.MaxPooling2D(),
-        ]
-    layers += [
-        keras.layers.Flatten(),
-        keras.layers.Dense(64, activation="relu"),
-        keras.layers.Dense(num_classes),
-    ]
-    return keras.Sequential(layers)
 
 
 def _arrays(dataset, split):

@@ -8,7 +8,7 @@ import numpy as np
 # Weights that are all below this, or spread less within every class, make a
 # warning: training goes on without most samples, or as if it were plain.
 _COLLAPSED_ABOVE_MINIMUM = 0.05
-_LEAST_SPREAD = 1e-3
+_LEAST_SPREAD = 1e-4
 
 
 class AllocatingPhases(keras.callbacks.Callback):

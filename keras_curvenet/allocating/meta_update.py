@@ -24,7 +24,7 @@ def virtual_step(values, gradients, learning_rate):
 
 
 def meta_gradients(
-    weigh, training_loss, meta_loss, top_values, learning_rate, variables
+    weigh, training_gradients, meta_loss, top_values, learning_rate, variables
 ):
     """Gradient of the meta loss with respect to CurveNet's variables.
 
@@ -37,8 +37,9 @@ def meta_gradients(
     Args:
         weigh: Function without arguments: the batch's sample weights `(n,)`
             as CurveNet gives them.
-        training_loss: Function `(top values, weights)` to the scalar training
-            loss of the batch.
+        training_gradients: Function of the weights: the list of gradients of
+            the batch's weighted training loss with respect to the top values,
+            differentiable in the weights.
         meta_loss: Function of top values to the scalar loss of the meta batch.
         top_values: List of tensors, the watched layers' present values.
         learning_rate: Float scalar, the virtual step's.
@@ -49,13 +50,7 @@ def meta_gradients(
     """
     with tf.GradientTape(watch_accessed_variables=False) as meta_tape:
         meta_tape.watch(variables)
-        weights = weigh()
-        with tf.GradientTape(watch_accessed_variables=False) as virtual_tape:
-            virtual_tape.watch(top_values)
-            loss = training_loss(top_values, weights)
-        gradients = virtual_tape.gradient(
-            loss, top_values, unconnected_gradients="zero"
-        )
+        gradients = training_gradients(weigh())
         virtual_values = virtual_step(top_values, gradients, learning_rate)
         value = meta_loss(virtual_values)
     return value, meta_tape.gradient(

@@ -66,7 +66,7 @@ def corrupt_labels(
     elif kind == "symmetric":
         redrawn = rng.integers(num_classes, size=len(labels))
     elif kind == "pair":
-        redrawn = (labels + 1) % num_classes
+        redrawn = (labels.astype(np.int64) + 1) % num_classes
     else:
         raise ValueError(
             "Invalid value for argument `kind`. Expected 'uniform', "

@@ -13,8 +13,6 @@ from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
-from keras_curvenet.probing.per_sample_loss import align_sample_weight
-from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import num_samples_behind
 from keras_curvenet.probing.sample_ids import split_sample_ids
 
@@ -123,7 +121,11 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._next_column is None:
-            self._start_at(epoch)
+            try:
+                self._start_at(epoch)
+            except ValueError:
+                self._restore()
+                raise
         if self._record is not None:
             self._record.clear()
 
@@ -190,6 +192,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._labels, self._num_classes = curves.labels, curves.num_classes
         self._record = _EpochRecord(curves.num_samples)
         self._record.labels.assign(curves.labels)
+        self._record.set_multi_hot(curves.num_classes == 1)
 
     def _prepare(self, iterator):
         """Makes room for as many samples as the dataset has ids."""
@@ -304,29 +307,34 @@ class _EpochRecord:
         """Bool: whether a target had another number of classes than one."""
         return bool(self._multi_hot.numpy())
 
+    def set_multi_hot(self, is_multi_hot):
+        """Sets what earlier epochs showed."""
+        self._multi_hot.assign(is_multi_hot)
+
 
 def _record_training_steps(model, recorder):
     """Replaces the model's training step by one that records its losses.
 
     Returns:
-        A function that puts the model back into its earlier state. It is also
-        called when a training step raises, since Keras does not call
-        `on_train_end` then.
+        A function that puts the model back into its earlier state. Keras does
+        not call `on_train_end` after an exception: then it is called where a
+        training step raised, and at the latest where the next `fit` begins.
     """
-    stale = getattr(model.train_step, "restore", None)
-    if stale is not None:
-        stale()  # An earlier fit was interrupted outside its training step.
+    if getattr(model.train_step, "is_recorded", False):
+        raise ValueError(
+            "Invalid value for argument `callbacks`. Expected one recorder in "
+            "a `fit`. Received: several LossCurveRecorders. Leave one out."
+        )
     per_sample_loss = PerSampleLoss(model)
     train_step, compute_loss = model.train_step, model.compute_loss
-    names = ("train_step", "compute_loss")
-    own = {name: vars(model)[name] for name in names if name in vars(model)}
     signature = inspect.signature(compute_loss)
+    names = ("train_step", "compute_loss", "make_train_function")
+    own = {name: vars(model)[name] for name in names if name in vars(model)}
+    make_train_function = model.make_train_function
     pending_ids = []
 
     @functools.wraps(train_step)
     def recorded_train_step(data):
-        if not has_sample_ids(data):
-            return train_step(data)  # A later fit, after an interrupted one.
         data, sample_ids = split_sample_ids(data)
         pending_ids[:] = [sample_ids]
         logs = train_step(data)
@@ -347,10 +355,37 @@ def _record_training_steps(model, recorder):
             losses = per_sample_loss(y, y_pred)
             recorder._write(y, y_pred, losses, pending_ids.pop())
         if "sample_weight" in call.arguments:
-            call.arguments["sample_weight"] = align_sample_weight(
-                call.arguments["sample_weight"], y_pred
+            call.arguments["sample_weight"] = per_sample_loss.aligned(
+                y, y_pred, call.arguments["sample_weight"]
             )
         return compute_loss(*call.args, **call.kwargs)
+
+    def recorded(train_function):
+        is_prepared = False
+
+        def recorded_train_function(iterator):
+            nonlocal is_prepared
+            try:
+                if not is_prepared:
+                    recorder._prepare(iterator)
+                    is_prepared = True
+                return train_function(iterator)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                raise  # The end of the data.
+            except BaseException as error:
+                restore()
+                _raise_if_about_labels(error)
+                raise
+
+        return recorded_train_function
+
+    def make_recorded_train_function(force=False):
+        if not force:  # Another `fit` begins, after one that was interrupted.
+            restore()
+            model.make_train_function()
+            return
+        make_train_function(force=True)
+        model.train_function = recorded(model.train_function)
 
     def restore():
         for name in names:
@@ -360,25 +395,21 @@ def _record_training_steps(model, recorder):
                 delattr(model, name)
         model.train_function = None
 
-    recorded_train_step.restore = restore
+    recorded_train_step.is_recorded = True
     model.train_step = recorded_train_step
     model.compute_loss = recorded_compute_loss
+    model.make_train_function = make_recorded_train_function
     model.make_train_function(force=True)
-    train_function = model.train_function
-    is_prepared = False
-
-    def recorded_train_function(iterator):
-        nonlocal is_prepared
-        try:
-            if not is_prepared:
-                recorder._prepare(iterator)
-                is_prepared = True
-            return train_function(iterator)
-        except (StopIteration, tf.errors.OutOfRangeError):
-            raise  # The end of the data.
-        except BaseException:
-            restore()
-            raise
-
-    model.train_function = recorded_train_function
     return restore
+
+
+def _raise_if_about_labels(error):
+    """A ValueError for what TensorFlow says of labels out of range on a CPU."""
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        if "label value" in str(error):
+            raise ValueError(
+                "Expected targets that are class labels, integers from 0 to "
+                "the number of outputs - 1. Received: a label out of range "
+                f"({error.message.splitlines()[0]}). Correct the labels, or "
+                "give the model as many outputs as there are classes."
+            ) from error

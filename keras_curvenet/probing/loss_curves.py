@@ -1,13 +1,26 @@
 """Loss curves: what the probing stage leaves behind."""
 
+import contextlib
 import os
-import tempfile
 import zipfile
 import zlib
 
 import numpy as np
 
 _FORMAT_VERSION = 1
+
+# What NumPy and zipfile raise on files that are not what they should be.
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 # A class's mean curve counts as this many more samples of the mean over all
 # classes, so that a class of one or two samples still has curves that differ
@@ -143,10 +156,9 @@ class LossCurves:
             filepath: Path of the file. `.npz` is the usual ending.
         """
         filepath = os.fspath(filepath)
-        folder = os.path.dirname(os.path.abspath(filepath))
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz.tmp")
+        temporary = f"{filepath}.{os.getpid()}.tmp"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 np.savez(
                     file,
                     format_version=np.int64(_FORMAT_VERSION),
@@ -157,9 +169,9 @@ class LossCurves:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, filepath)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
     @classmethod
     def load(cls, filepath):
@@ -174,48 +186,48 @@ class LossCurves:
                 anything but the arrays that `save` writes.
         """
         filepath = os.fspath(filepath)
-        try:
-            with np.load(filepath, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise
-        except (
-            ValueError,
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-            NotImplementedError,
-            AttributeError,
-        ) as error:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a file that "
-                "`LossCurves.save` wrote. Received: filepath="
-                f"'{filepath}', which is truncated, damaged or of another "
-                f"kind ({error}). Record the curves again, or use a backup."
-            ) from error
-        names = {"format_version", "values", "labels", "num_classes"}
-        if set(content) != names or content["format_version"].ndim:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a file with "
-                f"the arrays {sorted(names)}. Received: filepath='{filepath}' "
-                f"with {sorted(content)}."
-            )
-        if content["format_version"] != _FORMAT_VERSION:
+        with open(filepath, "rb") as file:
+            try:
+                content = dict(np.load(file, allow_pickle=False))
+                _refuse_other_content(content)
+                version = content.pop("format_version").item()
+                num_classes = content.pop("num_classes").item()
+            except _DAMAGED as error:
+                raise ValueError(
+                    "Invalid value for argument `filepath`. Expected a file "
+                    "that `LossCurves.save` wrote. Received: filepath="
+                    f"'{filepath}', which is truncated, damaged or of another "
+                    f"kind ({error}). Record the curves again, or use a backup."
+                ) from error
+        if version != _FORMAT_VERSION:
             raise ValueError(
                 "Invalid value for argument `filepath`. Expected loss curves "
                 f"of format version {_FORMAT_VERSION}. Received: filepath="
-                f"'{filepath}' of version {content['format_version']}. Read it "
-                "with the version of keras_curvenet that wrote it."
+                f"'{filepath}' of version {version}. Read it with the version "
+                "of keras_curvenet that wrote it."
             )
-        return cls(
-            content["values"], content["labels"], int(content["num_classes"])
-        )
+        try:
+            return cls(**content, num_classes=num_classes)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected arrays as "
+                "`LossCurves.save` writes them. Received: filepath="
+                f"'{filepath}', where this does not hold: {error}"
+            ) from error
 
     def __repr__(self):
         return (
             f"<LossCurves num_samples={self.num_samples}, "
             f"num_epochs={self.num_epochs}, num_classes={self.num_classes}>"
+        )
+
+
+def _refuse_other_content(content):
+    """Raises ValueError where a file's arrays are not those of `save`."""
+    names = ["format_version", "labels", "num_classes", "values"]
+    if sorted(content) != names:
+        raise ValueError(
+            f"expected {names}, found a file with {sorted(content)}"
         )
 
 
@@ -229,8 +241,8 @@ def _checked_labels(labels, values):
             f"{labels.shape}."
         )
     if labels.dtype.kind not in "iub":
-        integral = labels.dtype.kind == "f" and np.all(labels == labels // 1)
-        if not integral:
+        is_float = labels.dtype.kind == "f" and np.isfinite(labels).all()
+        if not is_float or (labels % 1 != 0).any():
             raise ValueError(
                 "Invalid value for argument `labels`. Expected int class "
                 f"labels. Received: labels of dtype {labels.dtype}, such as "

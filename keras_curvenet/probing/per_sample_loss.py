@@ -53,37 +53,54 @@ class PerSampleLoss:
         """
         return tf.cast(self._compile_loss(y, y_pred), tf.float32)
 
+    def aligned(self, y, y_pred, sample_weight):
+        """Gives one weight per sample the rank that each output's losses have.
 
-def align_sample_weight(sample_weight, y_pred):
-    """Gives weights `(batch,)` the rank that each output's losses have.
+        Keras multiplies losses `(batch, d1, ..)` with weights of the same rank,
+        or fails. Weights `(batch,)` have to become `(batch, 1, ..)` first.
 
-    Keras multiplies losses `(batch, d1, ..)` with weights of the same rank,
-    or fails. One weight per sample has to become `(batch, 1, ..)` first.
+        Args:
+            y: Targets of a batch.
+            y_pred: The model's predictions for it.
+            sample_weight: Float `(batch,)`. None and weights of any other form
+                are returned as they are.
+        """
+        if sample_weight is None or keras.tree.is_nested(sample_weight):
+            return sample_weight
+        if len(sample_weight.shape) != 1:
+            return sample_weight
+        self(y, y_pred)  # Finds the ranks; its values are not used.
+        ranks = {
+            path: loss.rank
+            for path, loss, _, _ in self._compile_loss._flat_losses
+        }
 
-    Args:
-        sample_weight: Float `(batch,)`; of any other form, it is returned as
-            it is.
-        y_pred: Predictions, one tensor or a structure of them.
-    """
-    if sample_weight is None or keras.tree.is_nested(sample_weight):
-        return sample_weight
-    ranks = {len(leaf.shape) for leaf in keras.tree.flatten(y_pred)}
-    if len(sample_weight.shape) != 1 or max(ranks) <= 2:
-        return sample_weight
+        def expanded(rank):
+            return tf.reshape(sample_weight, [-1] + [1] * (rank - 1))
 
-    def expand(leaf):
-        ones = [1] * max(len(leaf.shape) - 2, 0)
-        return tf.reshape(sample_weight, [-1] + ones)
-
-    return keras.tree.map_structure(expand, y_pred)
+        if len(set(ranks.values())) == 1:
+            return expanded(ranks.popitem()[1])
+        outputs = self._compile_loss._y_pred_build_structure
+        return keras.tree.pack_sequence_as(
+            outputs,
+            [
+                expanded(ranks.get(path, 1))
+                for path, _ in keras.tree.flatten_with_path(outputs)
+            ],
+        )
 
 
 class _UnreducedLoss(keras.losses.Loss):
-    """A loss whose call returns the mean over each sample's positions."""
+    """A loss whose call returns the mean over each sample's positions.
+
+    Attributes:
+        rank: Int, the rank of the loss's values in the latest call.
+    """
 
     def __init__(self, loss):
         super().__init__(name=None if callable(loss) else str(loss))
         self.loss = loss
+        self.rank = 1
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         loss = get_loss(self.loss, y_true, y_pred)
@@ -97,25 +114,33 @@ class _UnreducedLoss(keras.losses.Loss):
             keras.tree.map_structure(convert, y_pred),
         )
         values = keras.ops.convert_to_tensor(values, dtype=loss.dtype)
-        return _mean_over_positions(values, mask, y_pred, loss.name)
+        _refuse_reduced(values, y_pred, loss.name)
+        self.rank = len(values.shape)
+        return _mean_over_positions(values, mask)
 
 
-def _mean_over_positions(values, mask, y_pred, name):
-    """Mean of `values` `(batch, ...)` over all axes but the first."""
+def _refuse_reduced(values, y_pred, name):
+    """Raises ValueError where losses are not one (or more) for each sample."""
     batch = keras.tree.flatten(y_pred)[0].shape[0]
-    shape = values.shape
-    if not shape or (None not in (batch, shape[0]) and shape[0] != batch):
+    shape = tuple(values.shape)
+    if len(shape) == 0 or shape[0] not in (None, batch):
         raise ValueError(
             f"Invalid value for argument `loss`. Expected loss '{name}' to "
             "give one value per sample, of shape (batch, ...). Received: "
-            f"values of shape {tuple(shape)}. Return the losses unreduced (no "
-            "mean over the batch); Keras takes the mean itself."
+            f"values of shape {shape}. Return the losses unreduced (no mean "
+            "over the batch); Keras takes the mean itself."
         )
-    axes = list(range(1, len(shape)))
-    if mask is None or not axes:
-        return keras.ops.mean(values, axis=axes) if axes else values
+
+
+def _mean_over_positions(values, mask):
+    """Mean of `values` `(batch, ...)` over all unmasked positions."""
+    axes = list(range(1, len(values.shape)))
+    if not axes:
+        return values
+    if mask is None:
+        return keras.ops.mean(values, axis=axes)
     mask = keras.ops.cast(mask, values.dtype)
-    while len(mask.shape) < len(shape):
+    while len(mask.shape) < len(values.shape):
         mask = keras.ops.expand_dims(mask, -1)
     mask = mask * keras.ops.ones_like(values)
     return keras.ops.divide_no_nan(

@@ -13,6 +13,7 @@ _NUM_SAMPLES = "_keras_curvenet_num_samples"
 
 # Transformations that keep one element one element, whatever is inside it.
 _ELEMENTWISE = (
+    "Filter",
     "Map",
     "ParallelMap",
     "Prefetch",

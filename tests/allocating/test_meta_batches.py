@@ -1,0 +1,166 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_models
+
+from keras_curvenet.allocating import meta_batches
+
+
+def first_batches(meta_data, count, batch_size=None, meta_every=1):
+    dataset = meta_batches.meta_batches(
+        meta_data, batch_size, meta_every, tiny_models.NUM_CLASSES
+    )
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def dataset_of(*arrays, batch_size=6):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size)
+
+
+def test_arrays_come_in_full_batches_without_end():
+    x, y = tiny_models.meta_arrays()
+    batches = first_batches((x, y), 9, batch_size=4)
+    assert [len(batch[0]) for batch in batches] == [4] * 9
+    # Six samples: three batches of four are each sample twice.
+    labels = np.concatenate([batch[1] for batch in batches[:3]])
+    np.testing.assert_array_equal(np.sort(labels), np.sort([*y, *y]))
+    np.testing.assert_array_equal(batches[0][2], np.ones(4))
+
+
+def test_a_batch_larger_than_the_meta_set_is_full():
+    (batch,) = first_batches(tiny_models.meta_arrays(), 1, batch_size=10)
+    assert batch[0].shape == (10, 4)
+
+
+def test_rows_stay_together():
+    x, y = tiny_models.meta_arrays()
+    weight = np.arange(6, dtype="float32")
+    for batch in first_batches((x, y, weight), 5, batch_size=4):
+        rows = batch[2].astype(int)
+        np.testing.assert_array_equal(batch[0], x[rows])
+        np.testing.assert_array_equal(batch[1], y[rows])
+
+
+def test_a_datasets_own_batches_repeat():
+    x, y = tiny_models.meta_arrays()
+    batches = first_batches(dataset_of(x, y, batch_size=4), 4)
+    assert [len(batch[0]) for batch in batches] == [4, 2, 4, 2]
+    np.testing.assert_array_equal(batches[2][0], x[:4])
+    np.testing.assert_array_equal(batches[1][2], np.ones(2))
+
+
+def test_a_dataset_is_batched_anew():
+    x, y = tiny_models.meta_arrays()
+    batches = first_batches(dataset_of(x, y), 3, batch_size=4)
+    assert [len(batch[0]) for batch in batches] == [4, 4, 4]
+    np.testing.assert_array_equal(batches[1][0], [*x[4:], *x[:2]])
+
+
+def test_an_infinite_dataset_is_not_read_through():
+    batches = first_batches(dataset_of(*tiny_models.meta_arrays()).repeat(), 3)
+    assert [len(batch[0]) for batch in batches] == [6, 6, 6]
+
+
+def test_a_dataset_of_unknown_size():
+    dataset = dataset_of(*tiny_models.meta_arrays()).filter(lambda x, y: True)
+    assert len(first_batches(dataset, 3)) == 3
+
+
+def test_weights_of_a_dataset_are_kept():
+    weight = np.arange(6, dtype="float32")
+    dataset = dataset_of(*tiny_models.meta_arrays(), weight)
+    (batch,) = first_batches(dataset, 1)
+    np.testing.assert_array_equal(batch[2], weight)
+
+
+def test_structured_elements():
+    x, y = tiny_models.meta_arrays()
+    (batch,) = first_batches(({"a": x, "b": x}, {"c": y, "d": x}), 1, 4)
+    assert batch[0]["b"].shape == (4, 4)
+    assert batch[1]["c"].shape == (4,)
+    assert batch[2].shape == (4,)
+
+
+def test_one_hot_targets_have_each_class():
+    x, y = tiny_models.meta_arrays()
+    (batch,) = first_batches((x, np.eye(3, dtype="float32")[y]), 1, 4)
+    assert batch[1].shape == (4, 3)
+
+
+def test_meta_every():
+    batches = first_batches(tiny_models.meta_arrays(), 7, 4, meta_every=3)
+    assert [len(batch[0]) for batch in batches] == [4, 0, 0, 4, 0, 0, 4]
+    assert [len(batch[2]) for batch in batches] == [4, 0, 0, 4, 0, 0, 4]
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_a_missing_class(as_dataset, one_hot):
+    x, y = tiny_models.meta_arrays()
+    x, y = x[y != 1], y[y != 1]
+    if one_hot:
+        y = np.eye(3, dtype="float32")[y]
+    meta_data = dataset_of(x, y) if as_dataset else (x, y)
+    with pytest.raises(
+        ValueError, match=r"Received: none of class\(es\) \[1\]"
+    ):
+        first_batches(meta_data, 1, 4)
+
+
+def test_a_missing_class_of_binary_targets():
+    x = tiny_models.meta_arrays()[0]
+    with pytest.raises(
+        ValueError, match=r"Received: none of class\(es\) \[0\]"
+    ):
+        meta_batches.meta_batches((x, np.ones((6, 1))), 4, 1, num_classes=2)
+
+
+def test_an_unbatched_dataset():
+    dataset = tf.data.Dataset.from_tensor_slices(tiny_models.meta_arrays())
+    with pytest.raises(ValueError, match="Call `batch` on it"):
+        first_batches(dataset, 1)
+
+
+def test_a_dataset_with_ids():
+    with pytest.raises(ValueError, match="Sample ids are for the training"):
+        first_batches(tiny_models.with_ids(tiny_models.meta_arrays()), 1)
+
+
+def test_a_dataset_without_targets():
+    x, _ = tiny_models.meta_arrays()
+    dataset = tf.data.Dataset.from_tensor_slices(x).batch(3)
+    with pytest.raises(ValueError, match="Received: elements of TensorSpec"):
+        first_batches(dataset, 1)
+
+
+def test_an_empty_dataset():
+    with pytest.raises(ValueError, match="Received: an empty dataset"):
+        first_batches(dataset_of(*tiny_models.meta_arrays()).take(0), 1)
+
+
+def test_an_endless_dataset_of_nothing_known_is_accepted_lazily():
+    dataset = dataset_of(*tiny_models.meta_arrays()).repeat()
+    (batch,) = first_batches(dataset, 1, batch_size=2)
+    assert len(batch[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("meta_data", "received"),
+    [
+        ((np.zeros((0, 4)), np.zeros(0)), r"shapes \[\(0, 4\), \(0,\)\]"),
+        ((np.zeros((3, 4)), np.zeros(2)), r"shapes \[\(3, 4\), \(2,\)\]"),
+        ((np.zeros((3, 4)),), "a tuple of 1"),
+    ],
+)
+def test_invalid_arrays(meta_data, received):
+    with pytest.raises(ValueError, match=f"`meta_data`.*Received: {received}"):
+        first_batches(meta_data, 1, 4)
+
+
+@pytest.mark.parametrize("meta_data", ["clean", 3, np.zeros((3, 4))])
+def test_another_type(meta_data):
+    name = type(meta_data).__name__
+    with pytest.raises(TypeError, match=f"Received: {name}"):
+        first_batches(meta_data, 1, 4)

@@ -1,0 +1,347 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_models
+
+import keras_curvenet as kcn
+from keras_curvenet.allocating import meta_update
+
+
+def test_virtual_step_by_hand():
+    values = [tf.constant([1.0, 2.0]), tf.constant([[3.0]])]
+    gradients = [tf.constant([10.0, -10.0]), tf.constant([[1.0]])]
+    moved = meta_update.virtual_step(values, gradients, 0.1)
+    np.testing.assert_allclose(moved[0], [0.0, 3.0], rtol=1e-6)
+    np.testing.assert_allclose(moved[1], [[2.9]], rtol=1e-6)
+
+
+def test_virtual_step_with_indexed_slices():
+    values = [tf.constant([[1.0], [2.0], [3.0]])]
+    rows = tf.IndexedSlices(
+        tf.constant([[1.0], [1.0], [4.0]]), tf.constant([0, 0, 2]), [3, 1]
+    )
+    (moved,) = meta_update.virtual_step(values, [rows], 0.5)
+    # Row 0 is named twice: its gradients add up.
+    np.testing.assert_allclose(moved, [[0.0], [2.0], [1.0]])
+
+
+def test_virtual_step_keeps_the_dtype():
+    (moved,) = meta_update.virtual_step(
+        [tf.constant([1.0], tf.float64)],
+        [tf.constant([1.0], tf.float64)],
+        tf.constant(0.5, tf.float32),
+    )
+    assert moved.dtype == tf.float64
+
+
+def test_meta_gradients_by_hand():
+    # loss_i = (theta * x_i - y_i)^2 at theta = 0, x = (1, 2), y = (1, -1):
+    # gradients -2 and 4. With weights 1 and learning rate 0.1,
+    # theta' = 0 - 0.1 * (-2 + 4) / 2 = -0.1.
+    # Meta loss (theta' - 1)^2 = 1.21, its gradient at theta' -2.2.
+    # dtheta'/dw = -0.1 / 2 * (-2, 4) = (0.1, -0.2).
+    # dmeta/dw = (-0.22, 0.44).
+    x, y = tf.constant([1.0, 2.0]), tf.constant([1.0, -1.0])
+    weights = tf.Variable([1.0, 1.0])
+
+    def training_loss(top_values, weights):
+        return tf.reduce_mean(weights * (top_values[0] * x - y) ** 2)
+
+    value, (gradient,) = meta_update.meta_gradients(
+        weigh=lambda: tf.identity(weights),
+        training_loss=training_loss,
+        meta_loss=lambda top_values: (top_values[0] - 1.0) ** 2,
+        top_values=[tf.constant(0.0)],
+        learning_rate=0.1,
+        variables=[weights],
+    )
+    assert float(value) == pytest.approx(1.21)
+    np.testing.assert_allclose(gradient, [-0.22, 0.44], rtol=1e-6)
+
+
+def test_meta_gradient_is_zero_where_nothing_is_connected():
+    weights = tf.Variable([1.0])
+    value, (gradient,) = meta_update.meta_gradients(
+        weigh=lambda: tf.ones([1]),
+        training_loss=lambda top_values, weights: top_values[0] ** 2,
+        meta_loss=lambda top_values: top_values[0],
+        top_values=[tf.constant(1.0)],
+        learning_rate=0.25,
+        variables=[weights],
+    )
+    assert float(value) == 0.5
+    np.testing.assert_array_equal(gradient, [0.0])
+
+
+@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
+@pytest.mark.parametrize("top_layers", [1, None])
+def test_one_step_of_a_linear_model_by_hand(top_layers):
+    # As in test_meta_gradients_by_hand; both samples are a class of their
+    # own. One step of size 1 on CurveNet: w = 1 - (-0.22, 0.44) =
+    # (1.22, 0.56). The actual step uses the new weights:
+    # theta = 0 - 0.1 * (1.22 * -2 + 0.56 * 4) / 2 = 0.01.
+    # Weighted loss (1.22 * 1 + 0.56 * 1) / 2 = 0.89.
+    # Effective sample size 1.78^2 / (2 * (1.22^2 + 0.56^2)) = 0.8791...
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    curve_net = tiny_models.WeightByClass([1.0, 1.0])
+    weighted = kcn.CurveWeightedModel(
+        model, curve_net=curve_net, top_layers=top_layers
+    )
+    weighted.compile(
+        keras.optimizers.SGD(0.1),
+        "mse",
+        meta_optimizer=keras.optimizers.SGD(1.0),
+    )
+    history = weighted.fit(
+        np.array([[1.0], [2.0]]),
+        np.array([[1.0], [-1.0]]),
+        verbose=0,
+        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
+        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
+    ).history
+    np.testing.assert_allclose(curve_net.table, [1.22, 0.56], rtol=1e-6)
+    np.testing.assert_allclose(model.get_weights()[0], [[0.01]], rtol=1e-5)
+    np.testing.assert_allclose(
+        weighted.sample_weights(), [1.22, 0.56], rtol=1e-6
+    )
+    logs = {name: values[0] for name, values in history.items()}
+    assert logs == pytest.approx(
+        {
+            "loss": 0.89,
+            "meta_loss": 1.21,
+            "mean_weight": 0.89,
+            "effective_sample_size": 3.1684 / 3.604,
+        },
+        rel=1e-5,
+    )
+
+
+@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
+def test_virtual_step_ignores_the_optimizers_momentum():
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    curve_net = tiny_models.WeightByClass([1.0, 1.0])
+    weighted = kcn.CurveWeightedModel(model, curve_net=curve_net)
+    weighted.compile(
+        keras.optimizers.Adam(0.1, weight_decay=0.5, clipnorm=0.01),
+        "mse",
+        meta_optimizer=keras.optimizers.SGD(1.0),
+    )
+    weighted.fit(
+        np.array([[1.0], [2.0]]),
+        np.array([[1.0], [-1.0]]),
+        verbose=0,
+        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
+        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
+    )
+    # The numbers of test_meta_gradients_by_hand, whatever the optimizer.
+    np.testing.assert_allclose(curve_net.table, [1.22, 0.56], rtol=1e-6)
+
+
+# The meta gradient in float64, against central finite differences that use
+# nothing of the package but CurveNet's own forward pass.
+
+VIRTUAL_LEARNING_RATE = 0.5  # Exact in every float type.
+
+
+@pytest.fixture
+def float64():
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+
+
+def smooth_model(normalized):
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(5, activation="tanh", name="first"),
+    ]
+    if normalized:
+        layers.append(keras.layers.BatchNormalization(name="first_norm"))
+    layers.append(keras.layers.Dense(4, activation="tanh", name="second"))
+    if normalized:
+        layers.append(keras.layers.BatchNormalization(name="second_norm"))
+    layers.append(keras.layers.Dense(3, name="logits"))
+    return keras.Sequential(layers)
+
+
+class Unsplittable(keras.Model):
+    """A model around a model, whose graph can't be seen."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self.inner(inputs, training=training)
+
+
+def float64_curve_net():
+    return tiny_models.curve_net(
+        curve_units=(3,), weight_units=(2,), dtype="float64"
+    )
+
+
+def logits_loss():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def learned_gradient(model, curve_net, **arguments):
+    """The meta gradient that one step of `fit` follows, as one vector."""
+    weighted = kcn.CurveWeightedModel(model, curve_net=curve_net, **arguments)
+    weighted.compile(
+        keras.optimizers.SGD(VIRTUAL_LEARNING_RATE),
+        logits_loss(),
+        meta_optimizer=keras.optimizers.SGD(1.0),
+    )
+    before = flat_values(curve_net)
+    weighted.fit(
+        *tiny_models.arrays(),
+        batch_size=tiny_models.NUM_SAMPLES,
+        shuffle=False,
+        verbose=0,
+        loss_curves=tiny_models.loss_curves(),
+        meta_data=tiny_models.meta_dataset(),
+    )
+    return before - flat_values(curve_net)
+
+
+def flat_values(layer):
+    values = tiny_models.values_of(layer.trainable_variables)
+    return np.concatenate([value.ravel() for value in values])
+
+
+def finite_differences(model, curve_net, watched, step=1e-5):
+    x, y = tiny_models.arrays()
+    x_meta, y_meta = tiny_models.meta_arrays()
+    curves = tiny_models.loss_curves()
+    inputs = [
+        tf.constant(curves.class_centered(), tf.float64),
+        tf.constant(curves.labels),
+    ]
+
+    @tf.function
+    def meta_loss(theta):
+        weights = curve_net(inputs)
+        for variable, value in zip(watched, theta, strict=True):
+            variable.assign(value)
+        with tf.GradientTape() as tape:
+            losses = keras.losses.sparse_categorical_crossentropy(
+                y, model(x, training=True), from_logits=True
+            )
+            loss = tf.reduce_mean(weights * losses)
+        variables = [variable.value for variable in watched]
+        for variable, gradient in zip(
+            watched, tape.gradient(loss, variables), strict=True
+        ):
+            variable.assign_sub(VIRTUAL_LEARNING_RATE * gradient)
+        meta_losses = keras.losses.sparse_categorical_crossentropy(
+            y_meta, model(x_meta, training=True), from_logits=True
+        )
+        for variable, value in zip(watched, theta, strict=True):
+            variable.assign(value)
+        return tf.reduce_mean(meta_losses)
+
+    theta = [tf.constant(variable.numpy()) for variable in watched]
+    differences = []
+    for variable in curve_net.trainable_variables:
+        start = variable.numpy()
+        for index in np.ndindex(*start.shape):
+            values = []
+            for sign in (1.0, -1.0):
+                moved = start.copy()
+                moved[index] += sign * step
+                variable.assign(moved)
+                values.append(float(meta_loss(theta)))
+            differences.append((values[0] - values[1]) / (2.0 * step))
+        variable.assign(start)
+    return np.array(differences)
+
+
+def relative_error(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(
+    ("top_layers", "watched"),
+    [
+        (1, ["logits"]),
+        (2, ["second", "second_norm", "logits"]),
+        (None, ["first", "first_norm", "second", "second_norm", "logits"]),
+    ],
+)
+def test_meta_gradient_equals_finite_differences(
+    float64, top_layers, watched, normalized
+):
+    keras.utils.set_random_seed(3)
+    model, curve_net = smooth_model(normalized), float64_curve_net()
+    variables = [
+        variable
+        for layer in model.layers
+        if layer.name in watched
+        for variable in layer.trainable_variables
+    ]
+    expected = finite_differences(model, curve_net, variables)
+    gradient = learned_gradient(model, curve_net, top_layers=top_layers)
+    assert np.linalg.norm(expected) > 1e-4
+    assert relative_error(gradient, expected) < 1e-6
+
+
+@pytest.mark.parametrize("top_layers", [["logits"], ["second", "logits"]])
+def test_split_and_unsplit_gradients_are_equal(float64, top_layers):
+    gradients = []
+    for wrap in (lambda model: model, Unsplittable):
+        keras.utils.set_random_seed(3)
+        model, curve_net = smooth_model(True), float64_curve_net()
+        weighted = kcn.CurveWeightedModel(wrap(model), top_layers=top_layers)
+        gradients.append(
+            (
+                weighted.shares_forward_pass,
+                learned_gradient(wrap(model), curve_net, top_layers=top_layers),
+            )
+        )
+    (shares, split), (unsplit_shares, unsplit) = gradients
+    assert shares and not unsplit_shares
+    assert np.linalg.norm(split) > 1e-4
+    assert relative_error(split, unsplit) < 1e-6
+
+
+def test_all_layers_equal_the_top_ones_where_the_bottom_is_frozen(float64):
+    gradients = []
+    for top_layers in (1, None):
+        keras.utils.set_random_seed(3)
+        model, curve_net = smooth_model(False), float64_curve_net()
+        for layer in model.layers[:-1]:
+            layer.trainable = False
+        gradients.append(
+            learned_gradient(model, curve_net, top_layers=top_layers)
+        )
+    assert np.linalg.norm(gradients[0]) > 1e-4
+    assert relative_error(gradients[0], gradients[1]) < 1e-6
+
+
+def test_fewer_watched_layers_give_another_gradient(float64):
+    gradients = []
+    for top_layers in (1, 2):
+        keras.utils.set_random_seed(3)
+        gradients.append(
+            learned_gradient(
+                smooth_model(False), float64_curve_net(), top_layers=top_layers
+            )
+        )
+    assert relative_error(*gradients) > 1e-3

@@ -1,0 +1,341 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import testing_utils
+
+import keras_curvenet as kcn
+from keras_curvenet.probing import sample_ids
+
+N = 12
+
+
+def arrays():
+    x, _ = testing_utils.tiny_data(N)
+    return x, np.arange(N, dtype="int32")  # The target names the sample.
+
+
+def slices():
+    return tf.data.Dataset.from_tensor_slices(arrays())
+
+
+def columns(dataset):
+    """Stacked (x, y, sample_weight, sample_id) of an unbatched dataset."""
+    rows = list(dataset.as_numpy_iterator())
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def generator_dataset():
+    x, y = arrays()
+    return tf.data.Dataset.from_generator(
+        lambda: zip(x, y, strict=True),
+        output_signature=(
+            tf.TensorSpec((testing_utils.NUM_INPUTS,), tf.float32),
+            tf.TensorSpec((), tf.int32),
+        ),
+    )
+
+
+# --- What comes out ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        arrays,
+        slices,
+        generator_dataset,
+        lambda: slices().filter(lambda x, y: True),
+        lambda: slices().map(lambda x, y: (x, y)).prefetch(2),
+        lambda: slices().batch(5).unbatch(),
+        lambda: slices().interleave(
+            lambda x, y: tf.data.Dataset.from_tensors((x, y))
+        ),
+    ],
+    ids=["arrays", "slices", "generator", "filter", "map", "unbatch", "nested"],
+)
+def test_ids_count_the_samples_in_order(make):
+    dataset = kcn.with_sample_ids(make())
+    assert int(dataset.cardinality()) == N
+    x, y, weights, ids = columns(dataset)
+    assert ids.dtype == np.int64
+    np.testing.assert_array_equal(ids, np.arange(N))
+    assert weights.dtype == np.float32
+    np.testing.assert_array_equal(weights, 1)
+    np.testing.assert_array_equal(x, arrays()[0])
+    np.testing.assert_array_equal(y, arrays()[1])
+    assert y.dtype == np.int32
+
+
+@pytest.mark.parametrize("from_arrays", [True, False])
+def test_given_weights_are_kept(from_arrays):
+    given = np.linspace(0, 2, N, dtype="float32")
+    data = (*arrays(), given)
+    if not from_arrays:
+        data = tf.data.Dataset.from_tensor_slices(data)
+    _, _, weights, ids = columns(kcn.with_sample_ids(data))
+    np.testing.assert_array_equal(weights, given)
+    np.testing.assert_array_equal(ids, np.arange(N))
+
+
+def test_weights_of_none_are_ones():
+    _, _, weights, _ = columns(kcn.with_sample_ids((*arrays(), None)))
+    np.testing.assert_array_equal(weights, 1)
+
+
+def test_float64_arrays_become_floatx():
+    x, y = arrays()
+    spec = kcn.with_sample_ids((x.astype("float64"), y)).element_spec
+    assert spec[0].dtype == tf.float32
+
+
+@pytest.mark.parametrize("container", [list, tuple, "dict"])
+def test_several_inputs_and_outputs(container):
+    x, y = arrays()
+
+    def several(array):
+        if container == "dict":
+            return {"a": array, "b": array + 1}
+        return container([array, array + 1])
+
+    dataset = kcn.with_sample_ids((several(x), several(y)))
+    key = "b" if container == "dict" else 1
+    for sample, (inputs, targets, _, sample_id) in enumerate(dataset):
+        assert int(sample_id) == sample
+        np.testing.assert_array_equal(inputs[key], x[sample] + 1)
+        assert int(targets[key]) == y[sample] + 1
+
+
+def test_filtered_samples_get_no_id():
+    kept = slices().filter(lambda x, y: y % 3 == 0)
+    dataset = kcn.with_sample_ids(kept)
+    assert int(dataset.cardinality()) == 4
+    _, y, _, ids = columns(dataset)
+    np.testing.assert_array_equal(ids, [0, 1, 2, 3])
+    np.testing.assert_array_equal(y, [0, 3, 6, 9])
+
+
+# --- The way to the model ----------------------------------------------------
+
+TRANSFORMATIONS = {
+    "shuffle": lambda data: data.shuffle(N),
+    "batch": lambda data: data.batch(5).unbatch(),
+    "padded_batch": lambda data: data.padded_batch(5).unbatch(),
+    "map": lambda data: data.map(lambda x, y, w, i: (x + 1, y, w, i)),
+    "prefetch": lambda data: data.prefetch(1),
+    "repeat": lambda data: data.repeat(2).take(N),
+    "cache": lambda data: data.cache(),
+    "take": lambda data: data.take(N),
+    "concatenate": lambda data: data.take(5).concatenate(data.skip(5)),
+    "zip": lambda data: tf.data.Dataset.zip(data, tf.data.Dataset.range(N)).map(
+        lambda sample, _: sample
+    ),
+    "options": lambda data: data.with_options(tf.data.Options()),
+}
+
+
+@pytest.mark.parametrize("name", list(TRANSFORMATIONS))
+def test_ids_and_their_number_survive(name):
+    data = TRANSFORMATIONS[name](kcn.with_sample_ids(arrays()))
+    _, y, _, ids = columns(data)
+    np.testing.assert_array_equal(np.sort(ids), np.arange(N))
+    np.testing.assert_array_equal(ids, y)
+    assert sample_ids.num_samples_of(data) == N
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
+@pytest.mark.parametrize("name", ["shuffle", "batch", "repeat", "zip"])
+def test_number_of_samples_reaches_the_recorder(name):
+    data = TRANSFORMATIONS[name](kcn.with_sample_ids(arrays()))
+    model = testing_utils.tiny_model(units=N)
+    model.compile("sgd", testing_utils.sparse_loss())
+    recorder = kcn.LossCurveRecorder()
+    model.fit(data.batch(4), callbacks=[recorder], verbose=0)
+    values = recorder.loss_curves.values
+    assert values.shape == (N, 1)
+    assert np.isfinite(values).all()
+
+
+def test_number_is_that_of_the_whole_after_take():
+    data = kcn.with_sample_ids(arrays()).take(3).batch(2)
+    assert sample_ids.num_samples_of(data) == N
+
+
+def test_one_pass_over_a_dataset_of_unknown_size():
+    passes = []
+
+    def generate():
+        passes.append(None)
+        yield from zip(*arrays(), strict=True)
+
+    dataset = tf.data.Dataset.from_generator(
+        generate, output_signature=generator_dataset().element_spec
+    )
+    kcn.with_sample_ids(dataset)
+    assert len(passes) == 1
+
+
+# --- The order of the data ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shuffle",
+    [
+        lambda data: data.shuffle(N),
+        lambda data: data.shuffle(N, seed=1),
+        lambda data: data.shuffle(N).map(lambda x, y: (x, y)).prefetch(1),
+        lambda data: data.cache().shuffle(N),
+        lambda data: tf.data.Dataset.zip(
+            data.map(lambda x, y: x).shuffle(N), data.map(lambda x, y: y)
+        ),
+    ],
+)
+def test_reshuffling_dataset_is_refused(shuffle):
+    with pytest.raises(ValueError, match="Received: .*`shuffle` that resh"):
+        kcn.with_sample_ids(shuffle(slices()))
+
+
+@pytest.mark.parametrize(
+    "shuffle",
+    [
+        lambda data: data.shuffle(N, reshuffle_each_iteration=False),
+        lambda data: data.shuffle(N).cache(),
+        lambda data: data.filter(lambda x, y: True).shuffle(N).cache(),
+    ],
+    ids=["once", "cached", "cached_of_unknown_size"],
+)
+def test_settled_order_is_accepted(shuffle):
+    dataset = kcn.with_sample_ids(shuffle(slices()))
+    _, first, _, _ = columns(dataset)
+    _, second, _, ids = columns(dataset.repeat(1))
+    np.testing.assert_array_equal(ids, np.arange(N))
+    np.testing.assert_array_equal(first, second)
+    assert sorted(first) == list(range(N))
+
+
+# --- Errors ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        lambda data: data.batch(4),
+        lambda data: data.batch(4, drop_remainder=True),
+        lambda data: data.batch(4, num_parallel_calls=2),
+        lambda data: data.padded_batch(4),
+        lambda data: data.batch(4).map(lambda x, y: (x + 1, y)),
+        lambda data: data.batch(4).cache().prefetch(2),
+    ],
+    ids=["batch", "drop", "parallel", "padded", "map", "cache"],
+)
+def test_batched_dataset_is_refused(batch):
+    with pytest.raises(ValueError, match="Received: one in batches of 4"):
+        kcn.with_sample_ids(batch(slices()))
+
+
+@pytest.mark.parametrize(
+    "make, match",
+    [
+        (lambda: slices().repeat(), "Received: an infinite one"),
+        (lambda: slices().take(0), "Received: an empty dataset"),
+        (
+            lambda: slices().filter(lambda x, y: False),
+            "Received: an empty dataset",
+        ),
+        (lambda: slices().map(lambda x, y: x), "Received: elements of Tensor"),
+        (lambda: slices().map(lambda x, y: (x,)), r"Received: elements of \("),
+        (
+            lambda: slices().map(lambda x, y: (x, y, 1.0, y)),
+            r"Received: elements of \(",
+        ),
+        (
+            lambda: slices().map(lambda x, y: {"x": x, "y": y}),
+            "Received: elements of {",
+        ),
+        (lambda: kcn.with_sample_ids(arrays()), "made already"),
+        (
+            lambda: kcn.with_sample_ids(arrays()).map(
+                lambda x, y, w, i: (x, y)
+            ),
+            "made already",
+        ),
+        (
+            lambda: (arrays()[0], arrays()[1][:-1]),
+            r"Received: shapes \[\(12, 4\), \(11,\)\]",
+        ),
+        (
+            lambda: (np.zeros((0, 2)), np.zeros(0)),
+            r"Received: shapes \[\(0, 2\), \(0,\)\]",
+        ),
+        (lambda: (1.0, 2.0), r"Received: shapes \[\(\), \(\)\]"),
+        (lambda: (arrays()[0],), "Received: a tuple of 1"),
+        (lambda: (*arrays(), *arrays()), "Received: a tuple of 4"),
+    ],
+)
+def test_data_that_cannot_work(make, match):
+    with pytest.raises(ValueError, match=f"`dataset`.*{match}"):
+        kcn.with_sample_ids(make())
+
+
+@pytest.mark.parametrize(
+    "data, match",
+    [
+        (np.zeros((3, 2)), "of type ndarray"),
+        ([np.zeros((3, 2)), np.zeros(3)], "of type list"),
+        (iter([]), "of type list_iterator"),
+        (None, "Received: dataset=None"),
+    ],
+)
+def test_other_types(data, match):
+    with pytest.raises(TypeError, match=match):
+        kcn.with_sample_ids(data)
+
+
+def test_two_datasets_with_ids_do_not_mix():
+    first = kcn.with_sample_ids(arrays())
+    second = kcn.with_sample_ids(arrays())
+    model = testing_utils.tiny_model(units=N)
+    model.compile("sgd", testing_utils.sparse_loss())
+    with pytest.raises(ValueError, match="a dataset made of 2 of them"):
+        model.fit(
+            first.concatenate(second).batch(4),
+            callbacks=[kcn.LossCurveRecorder()],
+            verbose=0,
+        )
+
+
+def test_number_of_a_dataset_without_ids():
+    with pytest.raises(ValueError, match="`meta_data`.*Received: elements"):
+        sample_ids.num_samples_of(slices(), "meta_data")
+
+
+# --- Helpers for the models --------------------------------------------------
+
+
+def test_has_and_split_sample_ids():
+    batch = next(iter(kcn.with_sample_ids(arrays()).batch(5)))
+    assert sample_ids.has_sample_ids(batch)
+    assert not sample_ids.has_sample_ids(batch[:3])
+    data, ids = sample_ids.split_sample_ids(batch)
+    assert len(data) == 3
+    assert ids.dtype == tf.int64
+    np.testing.assert_array_equal(ids, np.arange(5))
+
+
+def test_batch_size_of():
+    data = kcn.with_sample_ids(arrays())
+    assert sample_ids.batch_size_of(data.batch(5).prefetch(1)) == 5
+    assert sample_ids.batch_size_of(data) is None
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_of_arrays(shuffle):
+    keras.utils.set_random_seed(0)
+    dataset, num_samples = sample_ids.batches_of_arrays(arrays(), 5, shuffle)
+    assert num_samples == N
+    x, y, weights, ids = columns(dataset.unbatch())
+    np.testing.assert_array_equal(ids, y)
+    np.testing.assert_array_equal(x, arrays()[0][ids])
+    np.testing.assert_array_equal(weights, 1)
+    assert (ids.tolist() == list(range(N))) is not shuffle
+    assert sorted(ids) == list(range(N))

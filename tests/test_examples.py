@@ -1,0 +1,66 @@
+"""The example scripts run from start to end, cut short by Keras."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import keras_curvenet as kcn
+
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+DATA_DIR = EXAMPLES.parents[1] / "shared" / "tensorflow_datasets"
+
+
+def run(script, *arguments):
+    short = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
+    environment = {**os.environ, **short, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.setdefault("TFDS_DATA_DIR", str(DATA_DIR))
+    finished = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return finished.stdout
+
+
+def test_quickstart(tmp_path):
+    path = tmp_path / "figures.json"
+    printed = run("quickstart.py", "--seeds=0", f"--output={path}")
+    for name, rows in json.loads(path.read_text()).items():
+        ((last, best, tail),) = rows
+        assert 0.0 <= last <= best <= 1.0
+        assert 0.0 <= tail <= 1.0
+        assert name in printed
+
+
+@pytest.mark.skipif(
+    not (DATA_DIR.exists() or "TFDS_DATA_DIR" in os.environ),
+    reason="needs fashion_mnist prepared for TFDS; nothing is downloaded here",
+)
+def test_noisy_long_tailed_images(tmp_path):
+    output, logs = tmp_path / "output", tmp_path / "logs"
+    run(
+        "noisy_long_tailed_images.py",
+        "--dataset=fashion_mnist",
+        "--max_per_class=40",
+        "--imbalance_factor=0.5",
+        "--meta_per_class=2",
+        f"--output_dir={output}",
+        f"--log_dir={logs}",
+    )
+    figures = json.loads((output / "figures.json").read_text())
+    curves = kcn.LossCurves.load(output / "loss_curves.npz")
+    assert curves.num_samples == figures["samples"]
+    assert set(figures["test accuracy"]) == {
+        "plain",
+        "weighted by curves",
+        "true labels",
+    }
+    assert (output / "sample_weights.npy").exists()
+    assert any(logs.rglob("events.out.tfevents.*"))

@@ -1,0 +1,68 @@
+"""What the package promises in its names and docstrings."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import keras_curvenet as kcn
+
+
+def public_objects():
+    names = [f"kcn.{n}" for n in kcn.__all__ if n != "datasets"]
+    names += [f"kcn.datasets.{n}" for n in kcn.datasets.__all__]
+    return [name for name in names if name != "kcn.__version__"]
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_docstring_example_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = inspect.getdoc(eval(name))
+    assert "Example:" in text
+    examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert examples
+    for example in examples:
+        exec(textwrap.dedent(example), {})
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_docstring_names_every_argument(name):
+    documented = inspect.getdoc(eval(name))
+    parameters = inspect.signature(eval(name)).parameters.values()
+    for parameter in parameters:
+        stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}
+        prefix = re.escape(stars.get(parameter.kind, ""))
+        assert re.search(rf"{prefix}\b{parameter.name}\b", documented)
+
+
+def test_another_backend_is_refused():
+    code = (
+        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
+        "import keras_curvenet"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+    )
+    assert finished.returncode != 0
+    assert "ImportError: keras_curvenet needs Keras's TensorFlow" in (
+        finished.stderr
+    )
+
+
+def test_import_needs_none_of_the_extras():
+    extras = ["matplotlib", "sklearn", "tensorflow_datasets", "pandas"]
+    code = (
+        "import sys, keras_curvenet\n"
+        f"print([name for name in {extras} if name in sys.modules])"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert finished.stdout.strip() == "[]", finished.stderr

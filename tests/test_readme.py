@@ -1,0 +1,41 @@
+"""The README's code runs, and its commands are the ones that CI runs."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_use_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    names = {}
+    exec(code, names)
+    weights = names["weighted"].sample_weights()
+    assert weights.shape == (1597,)
+    assert np.isfinite(weights).all()
+    assert (tmp_path / "classifier.keras").exists()
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_ci_runs_the_test_command():
+    quickstart, tests = (block.strip() for block in blocks("sh"))
+    script = (ROOT / ".ci" / "run").read_text()
+    assert tests in script.splitlines()
+    path = quickstart.split()[-1]
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(
+    "link", sorted(set(re.findall(r"\]\((?!http)(.*?)\)", README)))
+)
+def test_link_leads_somewhere(link):
+    assert (ROOT / link).exists()
