@@ -7,6 +7,7 @@ probe. For example, the table in RESULTS.md:
     python benchmarks/accuracy.py --output=benchmarks/results/accuracy.json
 """
 
+import functools
 import json
 import pathlib
 import time
@@ -23,7 +24,7 @@ import keras_curvenet as kcn
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a TFDS dataset.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of data and training.")
-flags.DEFINE_list("methods", None, "Methods to run; all by default.")
+flags.DEFINE_list("methods", None, "Methods to run, by name.")
 flags.DEFINE_integer("max_per_class", 2000, "Samples of the largest class.")
 flags.DEFINE_float("imbalance_factor", 0.05, "Smallest class over largest.")
 flags.DEFINE_float("noise_rate", 0.4, "Probability of a redrawn label.")
@@ -149,17 +150,42 @@ def evaluation(data):
     return data.validation if FLAGS.on_validation else data.test
 
 
-METHODS = {
-    "plain": lambda data, seed: train_plain(data, data.labels, seed),
-    "CurveWeightedModel": train_weighted,
-    "CurveWeightedModel top_layers=2": lambda data, seed: train_weighted(
-        data, seed, top_layers=2
-    ),
-    "CurveWeightedModel top_layers=None": lambda data, seed: train_weighted(
-        data, seed, top_layers=None
-    ),
-    "true labels": lambda data, seed: train_plain(data, data.true_labels, seed),
-}
+# What the defaults of CurveWeightedModel were chosen from.
+SETTINGS = [
+    {"top_layers": None, "meta_every": 1, "meta_batch_size": 64},
+    {"top_layers": 2, "meta_every": 1, "meta_batch_size": 64},
+    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 64},
+    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 32},
+    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 16},
+    {"top_layers": 1, "meta_every": 2, "meta_batch_size": 64},
+    {"top_layers": 1, "meta_every": 4, "meta_batch_size": 64},
+]
+
+
+def methods():
+    """Functions of data and seed by the methods' names."""
+    weighted = {
+        "CurveWeightedModel": {},
+        **{
+            " ".join(
+                f"{key}={value}" for key, value in setting.items()
+            ): setting
+            for setting in SETTINGS
+        },
+    }
+    return {
+        "plain": lambda data, seed: train_plain(data, data.labels, seed),
+        **{
+            name: functools.partial(train_weighted, **setting)
+            for name, setting in weighted.items()
+        },
+        "true labels": lambda data, seed: train_plain(
+            data, data.true_labels, seed
+        ),
+    }
+
+
+DEFAULT_METHODS = ["plain", "CurveWeightedModel", "true labels"]
 
 
 def run(method, seed):
@@ -174,7 +200,7 @@ def run(method, seed):
         seed,
     )
     start = time.perf_counter()
-    result = METHODS[method](data, seed)
+    result = methods()[method](data, seed)
     history, extra = result if isinstance(result, tuple) else (result, {})
     accuracy = history.history["val_accuracy"]
     return {
@@ -191,7 +217,7 @@ def print_table(rows):
     """A Markdown table: last epoch by seed, means, and the gap closed."""
     seeds = sorted({row["seed"] for row in rows})
     found = {row["method"] for row in rows}
-    methods = [method for method in METHODS if method in found]
+    names = [name for name in methods() if name in found]
 
     def mean(method, epoch):
         return np.mean([row[epoch] for row in rows if row["method"] == method])
@@ -200,7 +226,7 @@ def print_table(rows):
     header += ["mean, last epoch", "mean, best epoch", "gap closed"]
     print("|", " | ".join(header), "|")
     print("|" + "---|" * len(header))
-    for method in methods:
+    for method in names:
         cells = [
             f"{row['last']:.3f}"
             for seed in seeds
@@ -208,7 +234,7 @@ def print_table(rows):
             if row["method"] == method and row["seed"] == seed
         ]
         cells += [f"{mean(method, epoch):.3f}" for epoch in ("last", "best")]
-        if {"plain", "true labels"} <= set(methods):
+        if {"plain", "true labels"} <= found:
             plain = mean("plain", "last")
             gap = mean("true labels", "last") - plain
             cells.append(f"{(mean(method, 'last') - plain) / gap:.2f}")
@@ -237,10 +263,10 @@ def configuration():
 def main(argv):
     del argv
     path = FLAGS.output and pathlib.Path(FLAGS.output)
-    methods = FLAGS.methods or list(METHODS)
+    names = FLAGS.methods or DEFAULT_METHODS
     runs = recorded_runs(path)
     for seed in map(int, FLAGS.seeds):
-        for method in methods:
+        for method in names:
             runs = recorded_runs(path) or runs
             if any((r["method"], r["seed"]) == (method, seed) for r in runs):
                 continue

@@ -29,7 +29,7 @@ def check_base_model(base_model):
         warnings.warn(
             f"Base model '{base_model.name}' has its own {', '.join(own)}. "
             "CurveWeightedModel uses the standard ones with the compiled loss.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

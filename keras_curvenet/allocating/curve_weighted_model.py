@@ -152,17 +152,11 @@ class CurveWeightedModel(keras.Model):
             regularization = [
                 self._aggregate_additional_loss(loss) for loss in self.losses
             ]
+            if self.learns_weights:
+                self._update_curve_net(
+                    tape, y, y_pred, sample_weight, curves, labels, meta_batch
+                )
             with tape.stop_recording():
-                if self.learns_weights:
-                    self._update_curve_net(
-                        tape,
-                        y,
-                        y_pred,
-                        sample_weight,
-                        curves,
-                        labels,
-                        meta_batch,
-                    )
                 weights = self.curve_net([curves, labels])
             loss = self._weighted_loss(
                 y, y_pred, _weighted(sample_weight, weights)
@@ -193,22 +187,19 @@ class CurveWeightedModel(keras.Model):
 
         def training_gradients(weights):
             # The actual step's forward pass serves the virtual step as well.
-            with tf.GradientTape(watch_accessed_variables=False) as loss_tape:
-                loss_tape.watch(y_pred)
-                loss = self._weighted_loss(
-                    y, y_pred, _weighted(sample_weight, weights)
-                )
-            return tape.gradient(
-                y_pred,
-                watched,
-                output_gradients=loss_tape.gradient(loss, y_pred),
-                unconnected_gradients="zero",
+            loss = self._weighted_loss(
+                y, y_pred, _weighted(sample_weight, weights)
             )
+            with tape.stop_recording():
+                return tape.gradient(
+                    loss, watched, unconnected_gradients="zero"
+                )
 
         def meta_loss(top_values):
             # Moving averages, seeds and metrics stay as they are.
             mapping = zip(self.split.variables, top_values, strict=True)
-            with keras.StatelessScope(state_mapping=list(mapping)):
+            scope = keras.StatelessScope(state_mapping=list(mapping))
+            with tape.stop_recording(), scope:
                 meta_features = self.split.bottom(x_meta, training=True)
                 y_pred = self.split.top(meta_features, training=True)
                 return self._weighted_loss(y_meta, y_pred, meta_sample_weight)
@@ -222,8 +213,9 @@ class CurveWeightedModel(keras.Model):
                 learning_rate=self.optimizer.learning_rate,
                 variables=[variable.value for variable in variables],
             )
-            self.meta_optimizer.apply(gradients, variables)
-            self.meta_loss_tracker.update_state(loss)
+            with tape.stop_recording():
+                self.meta_optimizer.apply(gradients, variables)
+                self.meta_loss_tracker.update_state(loss)
 
         if self.meta_every == 1:
             update()
@@ -321,15 +313,18 @@ class CurveWeightedModel(keras.Model):
         if initial_epoch < meta_epochs:
             meta = self._meta_batches(meta_data, train.batch_size)
         else:
-            meta = tf.data.Dataset.from_tensors(()).repeat()
+            meta = tf.data.Dataset.from_tensors(0).repeat()
         if int(self.optimizer.iterations) == 0:
             warn_if_trained(self.base_model)
+        # Metrics and losses make their variables here, not in a first trace.
+        self._symbolic_build(data_batch=batches.element_spec[:3])
         self._build_optimizers()
         return super().fit(
             tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
             epochs=epochs,
             verbose=verbose,
             callbacks=_with_callback(callbacks, AllocatingPhases(meta_epochs)),
+            shuffle=False,
             validation_data=train.validation_data,
             initial_epoch=initial_epoch,
             **kwargs,
@@ -507,28 +502,29 @@ class CurveWeightedModel(keras.Model):
 
     def _use_loss_curves(self, loss_curves, num_samples):
         """Prepares the curves for CurveNet, and CurveNet for the curves."""
-        if loss_curves is not None:
-            curves, labels = prepared_curves(loss_curves)
-            if self.curve_net is None:
-                self.curve_net = CurveNet(
-                    loss_curves.num_classes, curves.shape[1]
-                )
-            refuse_other_curves(self.curve_net, loss_curves, curves.shape[1])
-            self._curves, self.curve_labels = curves, labels
-        elif self._curves is None:
+        if loss_curves is None and self._curves is None:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected the "
                 "`LossCurves` of the training samples in the first `fit`. "
                 "Received: loss_curves=None. Probe first, with "
                 "`LossCurveRecorder`."
             )
-        if len(self._curves) < num_samples:
+        curves, labels = self._curves, self.curve_labels
+        if loss_curves is not None:
+            curves, labels = prepared_curves(loss_curves)
+        if len(curves) < num_samples:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected a curve "
                 f"for each of the {num_samples} samples of `x`. Received: "
-                f"{len(self._curves)} curves. Pass the curves that were "
-                "recorded on this dataset."
+                f"{len(curves)} curves. Pass the curves that were recorded on "
+                "this dataset."
             )
+        if loss_curves is not None:
+            curve_length = curves.shape[1]
+            if self.curve_net is None:
+                self.curve_net = CurveNet(loss_curves.num_classes, curve_length)
+            refuse_other_curves(self.curve_net, loss_curves, curve_length)
+        self._curves, self.curve_labels = curves, labels
 
     def _meta_batches(self, meta_data, batch_size):
         if meta_data is None:

@@ -38,6 +38,10 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
         dataset = dataset.flat_map(
             lambda *batch: _followed_by_empty(batch, meta_every - 1)
         )
+        endless = tf.data.INFINITE_CARDINALITY
+        dataset = dataset.apply(
+            tf.data.experimental.assert_cardinality(endless)
+        )
     return dataset
 
 

@@ -211,12 +211,11 @@ def _split_graph(graph, watched, variables):
     bottom = keras.Model(
         graph._inputs_struct, frontier, name=f"{graph.name}_bottom"
     )
-    top = _GraphTop(top_nodes, frontier, graph._outputs_struct)
     return SplitModel(
         bottom=lambda x, training: keras.tree.flatten(
             bottom(x, training=training)
         ),
-        top=lambda features, training: top(features, training=training),
+        top=_GraphTop(top_nodes, frontier, graph._outputs_struct),
         variables=variables,
         shares_forward_pass=True,
     )
@@ -241,37 +240,34 @@ def _with_sublayers(node):
     return []
 
 
-class _GraphTop(keras.layers.Layer):
+class _GraphTop:
     """The calls of a Functional model that come after the split.
 
-    A layer, so that `training` reaches the layers within as in any model. It
-    calls the user's own layers and adds nothing to them.
+    It calls the user's own layers and adds nothing to them, where a
+    `keras.Model` of the same calls would leave its nodes behind.
     """
 
     def __init__(self, nodes, inputs, outputs):
-        super().__init__(autocast=False, name="top")
-        self._nodes, self._inputs, self._outputs = nodes, inputs, outputs
-        self.sublayers = _unique(
-            node.operation
-            for node in nodes
-            if isinstance(node.operation, keras.layers.Layer)
-        )
-        self.built = True
+        self.nodes, self.inputs, self.outputs = nodes, inputs, outputs
 
-    def call(self, features):
+    def __call__(self, features, training):
         tensors = {
             id(symbol): feature
-            for symbol, feature in zip(self._inputs, features, strict=True)
+            for symbol, feature in zip(self.inputs, features, strict=True)
         }
-        for node in self._nodes:
+        for node in self.nodes:
             args, kwargs = node.arguments.fill_in(tensors)
+            # As in a Functional model: the flag that the call of the model
+            # gets, not the one that its making recorded.
+            if getattr(node.operation, "_call_has_training_arg", False):
+                kwargs["training"] = training
             outputs = keras.tree.flatten(node.operation(*args, **kwargs))
             tensors.update(
                 (id(symbol), output)
                 for symbol, output in zip(node.outputs, outputs, strict=True)
             )
         return keras.tree.map_structure(
-            lambda symbol: tensors[id(symbol)], self._outputs
+            lambda symbol: tensors[id(symbol)], self.outputs
         )
 
 

@@ -43,16 +43,16 @@ def test_meta_gradients_by_hand():
     # dtheta'/dw = -0.1 / 2 * (-2, 4) = (0.1, -0.2).
     # dmeta/dw = (-0.22, 0.44).
     x, y = tf.constant([1.0, 2.0]), tf.constant([1.0, -1.0])
-    weights = tf.Variable([1.0, 1.0])
+    theta, weights = tf.constant(0.0), tf.Variable([1.0, 1.0])
 
-    def training_loss(top_values, weights):
-        return tf.reduce_mean(weights * (top_values[0] * x - y) ** 2)
+    def training_gradients(weights):
+        return [tf.reduce_mean(weights * 2.0 * (theta * x - y) * x)]
 
     value, (gradient,) = meta_update.meta_gradients(
         weigh=lambda: tf.identity(weights),
-        training_loss=training_loss,
+        training_gradients=training_gradients,
         meta_loss=lambda top_values: (top_values[0] - 1.0) ** 2,
-        top_values=[tf.constant(0.0)],
+        top_values=[theta],
         learning_rate=0.1,
         variables=[weights],
     )
@@ -64,7 +64,7 @@ def test_meta_gradient_is_zero_where_nothing_is_connected():
     weights = tf.Variable([1.0])
     value, (gradient,) = meta_update.meta_gradients(
         weigh=lambda: tf.ones([1]),
-        training_loss=lambda top_values, weights: top_values[0] ** 2,
+        training_gradients=lambda weights: [tf.constant(2.0)],
         meta_loss=lambda top_values: top_values[0],
         top_values=[tf.constant(1.0)],
         learning_rate=0.25,
@@ -164,7 +164,7 @@ def float64():
     keras.config.set_dtype_policy(policy)
 
 
-def smooth_model(normalized):
+def smooth_model(normalized, activation=None):
     layers = [
         keras.Input((4,)),
         keras.layers.Dense(5, activation="tanh", name="first"),
@@ -174,15 +174,15 @@ def smooth_model(normalized):
     layers.append(keras.layers.Dense(4, activation="tanh", name="second"))
     if normalized:
         layers.append(keras.layers.BatchNormalization(name="second_norm"))
-    layers.append(keras.layers.Dense(3, name="logits"))
-    return keras.Sequential(layers)
+    layers.append(keras.layers.Dense(3, activation, name="logits"))
+    return keras.Sequential(layers, name=f"output_{activation}")
 
 
 class Unsplittable(keras.Model):
     """A model around a model, whose graph can't be seen."""
 
     def __init__(self, inner):
-        super().__init__()
+        super().__init__(name=inner.name)
         self.inner = inner
         self.built = True
 
@@ -196,8 +196,10 @@ def float64_curve_net():
     )
 
 
-def logits_loss():
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def loss_of(model):
+    return keras.losses.SparseCategoricalCrossentropy(
+        from_logits="softmax" not in model.name
+    )
 
 
 def learned_gradient(model, curve_net, **arguments):
@@ -205,7 +207,7 @@ def learned_gradient(model, curve_net, **arguments):
     weighted = kcn.CurveWeightedModel(model, curve_net=curve_net, **arguments)
     weighted.compile(
         keras.optimizers.SGD(VIRTUAL_LEARNING_RATE),
-        logits_loss(),
+        loss_of(model),
         meta_optimizer=keras.optimizers.SGD(1.0),
     )
     before = flat_values(curve_net)
@@ -229,6 +231,7 @@ def finite_differences(model, curve_net, watched, step=1e-5):
     x, y = tiny_models.arrays()
     x_meta, y_meta = tiny_models.meta_arrays()
     curves = tiny_models.loss_curves()
+    from_logits = loss_of(model).get_config()["from_logits"]
     inputs = [
         tf.constant(curves.class_centered(), tf.float64),
         tf.constant(curves.labels),
@@ -241,7 +244,7 @@ def finite_differences(model, curve_net, watched, step=1e-5):
             variable.assign(value)
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(
-                y, model(x, training=True), from_logits=True
+                y, model(x, training=True), from_logits=from_logits
             )
             loss = tf.reduce_mean(weights * losses)
         variables = [variable.value for variable in watched]
@@ -250,7 +253,7 @@ def finite_differences(model, curve_net, watched, step=1e-5):
         ):
             variable.assign_sub(VIRTUAL_LEARNING_RATE * gradient)
         meta_losses = keras.losses.sparse_categorical_crossentropy(
-            y_meta, model(x_meta, training=True), from_logits=True
+            y_meta, model(x_meta, training=True), from_logits=from_logits
         )
         for variable, value in zip(watched, theta, strict=True):
             variable.assign(value)
@@ -297,6 +300,21 @@ def test_meta_gradient_equals_finite_differences(
         for variable in layer.trainable_variables
     ]
     expected = finite_differences(model, curve_net, variables)
+    gradient = learned_gradient(model, curve_net, top_layers=top_layers)
+    assert np.linalg.norm(expected) > 1e-4
+    assert relative_error(gradient, expected) < 1e-6
+
+
+@pytest.mark.parametrize("top_layers", [1, None])
+def test_meta_gradient_of_softmax_outputs(float64, top_layers):
+    # Keras computes the loss from the logits it finds beside the softmax.
+    keras.utils.set_random_seed(3)
+    model = smooth_model(False, "softmax")
+    curve_net = float64_curve_net()
+    watched = model.trainable_variables[-2:] if top_layers else None
+    expected = finite_differences(
+        model, curve_net, watched or model.trainable_variables
+    )
     gradient = learned_gradient(model, curve_net, top_layers=top_layers)
     assert np.linalg.norm(expected) > 1e-4
     assert relative_error(gradient, expected) < 1e-6
