@@ -16,6 +16,12 @@ OPTIMIZERS = {
         0.05, momentum=0.9, nesterov=True, weight_decay=0.01
     ),
     "sgd": lambda: keras.optimizers.SGD(0.1),
+    "moving average": lambda: keras.optimizers.SGD(
+        0.1, use_ema=True, ema_momentum=0.5
+    ),
+    "accumulation": lambda: keras.optimizers.SGD(
+        0.1, gradient_accumulation_steps=2
+    ),
 }
 
 
@@ -113,6 +119,8 @@ CURVE_NETS = {
         (tiny_models.functional, 2, "momentum", "learning"),
         (tiny_models.subclassed, ["head"], "adam", "frozen"),
         (tiny_models.subclassed, ["head"], "adam", "learning"),
+        (tiny_models.sequential, 1, "moving average", "learning"),
+        (tiny_models.sequential, 1, "accumulation", "learning"),
     ],
 )
 def test_weights_of_one_are_plain_training(
