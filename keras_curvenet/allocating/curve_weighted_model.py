@@ -387,7 +387,11 @@ class CurveWeightedModel(keras.Model):
         Args:
             optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(1e-3, weight_decay=1e-4)`, as in the reference code.
+                `Adam(1e-3, weight_decay=1e-4, epsilon=1e-12)`: the reference
+                code's, with a smaller epsilon, because meta gradients are as
+                small as the base model's learning rate over its batch size.
+                With Keras's default epsilon they vanish beside it where the
+                base model is trained by Adam and its like.
 
         Raises:
             ValueError: If `loss` is missing.
@@ -400,7 +404,9 @@ class CurveWeightedModel(keras.Model):
             )
         super().compile(optimizer, loss, *args, **kwargs)
         if meta_optimizer is None:
-            meta_optimizer = keras.optimizers.Adam(1e-3, weight_decay=1e-4)
+            meta_optimizer = keras.optimizers.Adam(
+                1e-3, weight_decay=1e-4, epsilon=1e-12
+            )
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
         self._per_sample_loss = PerSampleLoss(self)
