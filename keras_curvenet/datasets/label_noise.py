@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_curvenet.datasets.class_labels import checked_class_labels
+
 
 def corrupt_labels(
     labels, noise_rate, kind="uniform", num_classes=None, seed=0
@@ -39,13 +41,7 @@ def corrupt_labels(
     np.mean(noisy != labels)  # about 0.3
     ```
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected int labels of shape "
-            f"(num_samples,). Received: {labels.dtype} of shape "
-            f"{labels.shape}."
-        )
+    labels = checked_class_labels(labels)
     if num_classes is None:
         num_classes = int(labels.max()) + 1
     if labels.min() < 0 or labels.max() >= num_classes:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_curvenet.datasets.class_labels import checked_class_labels
+
 
 def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
     """Chooses a long-tailed subset: class k keeps fewer samples than k - 1.
@@ -39,13 +41,7 @@ def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
     np.bincount(labels[rows])  # 100, 71, ..., 5
     ```
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected int labels of shape "
-            f"(num_samples,). Received: {labels.dtype} of shape "
-            f"{labels.shape}."
-        )
+    labels = checked_class_labels(labels)
     if not 0.0 < imbalance_factor <= 1.0:
         raise ValueError(
             "Invalid value for argument `imbalance_factor`. Expected a float "

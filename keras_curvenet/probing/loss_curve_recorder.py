@@ -1,20 +1,17 @@
 """LossCurveRecorder: gathers every sample's loss while `fit` runs."""
 
-import functools
-import inspect
 import os
 import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_curvenet.probing.epoch_record import EpochRecord
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
-from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.sample_ids import num_samples_behind
-from keras_curvenet.probing.sample_ids import split_sample_ids
 
 
 class LossCurveRecorder(keras.callbacks.Callback):
@@ -117,7 +114,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "Build and probe the model outside the strategy's scope."
             )
         self._next_column = None
-        self._restore = _record_training_steps(model, self)
+        self._restore = record_training_steps(
+            model, prepare=self._prepare, write=self._write
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._next_column is None:
@@ -190,7 +189,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Takes over curves that an earlier process recorded."""
         self._columns = list(curves.values.T)
         self._labels, self._num_classes = curves.labels, curves.num_classes
-        self._record = _EpochRecord(curves.num_samples)
+        self._record = EpochRecord(curves.num_samples)
         self._record.labels.assign(curves.labels)
         self._record.set_multi_hot(curves.num_classes == 1)
 
@@ -198,7 +197,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Makes room for as many samples as the dataset has ids."""
         num_samples = num_samples_behind(iterator)
         if self._next_column == 0:
-            self._record = _EpochRecord(num_samples)
+            self._record = EpochRecord(num_samples)
         elif self._record.num_samples != num_samples:
             raise ValueError(
                 "Expected the dataset whose first epochs were recorded, with "
@@ -250,166 +249,3 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "from epoch to epoch: call `with_sample_ids` before `shuffle`, "
                 "not after it. The epoch was not recorded."
             )
-
-
-class _EpochRecord:
-    """Variables that the training step writes an epoch's losses into."""
-
-    _PROBLEMS = ("written", "out of range", "invalid labels", "changed labels")
-
-    def __init__(self, num_samples):
-        self.num_samples = num_samples
-        self.losses = tf.Variable(
-            tf.fill([num_samples], np.float32(np.nan)), trainable=False
-        )
-        self.labels = tf.Variable(
-            tf.fill([num_samples], np.int64(-1)), trainable=False
-        )
-        self._counts = tf.Variable(
-            tf.zeros([len(self._PROBLEMS)], tf.int64), trainable=False
-        )
-        self._multi_hot = tf.Variable(False, trainable=False)
-
-    def clear(self):
-        """Forgets the losses of the epoch before, and keeps the labels."""
-        self.losses.assign(tf.fill([self.num_samples], np.float32(np.nan)))
-        self._counts.assign(tf.zeros_like(self._counts))
-
-    def write(self, sample_ids, losses, labels, invalid, not_one_hot):
-        """Writes a batch; all arguments have shape `(batch,)`."""
-        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
-        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
-        earlier = tf.gather(self.labels, rows)
-        # Argmax means nothing on multi-hot rows, and they need no label.
-        is_multi_hot = self._multi_hot | tf.reduce_any(not_one_hot)
-        changed = (earlier >= 0) & (earlier != labels) & in_range
-        changed &= tf.logical_not(is_multi_hot)
-        losses = tf.where(tf.math.is_finite(losses), losses, np.inf)
-        # An id out of range ends the epoch with an error (there is no way to
-        # raise one inside XLA); until then it overwrites nothing.
-        losses = tf.where(in_range, losses, tf.gather(self.losses, rows))
-        labels = tf.where(in_range & ~invalid & ~changed, labels, earlier)
-        self.losses.scatter_update(tf.IndexedSlices(losses, rows))
-        self.labels.scatter_update(tf.IndexedSlices(labels, rows))
-        self._multi_hot.assign(is_multi_hot)
-        counted = (in_range, ~in_range, invalid, changed)
-        self._counts.assign_add(
-            tf.stack([tf.math.count_nonzero(flags) for flags in counted])
-        )
-
-    def problems(self):
-        """Dict of what was counted in this epoch."""
-        return dict(
-            zip(self._PROBLEMS, self._counts.numpy().tolist(), strict=True)
-        )
-
-    def is_multi_hot(self):
-        """Bool: whether a target had another number of classes than one."""
-        return bool(self._multi_hot.numpy())
-
-    def set_multi_hot(self, is_multi_hot):
-        """Sets what earlier epochs showed."""
-        self._multi_hot.assign(is_multi_hot)
-
-
-def _record_training_steps(model, recorder):
-    """Replaces the model's training step by one that records its losses.
-
-    Returns:
-        A function that puts the model back into its earlier state. Keras does
-        not call `on_train_end` after an exception: then it is called where a
-        training step raised, and at the latest where the next `fit` begins.
-    """
-    if getattr(model.train_step, "is_recorded", False):
-        raise ValueError(
-            "Invalid value for argument `callbacks`. Expected one recorder in "
-            "a `fit`. Received: several LossCurveRecorders. Leave one out."
-        )
-    per_sample_loss = PerSampleLoss(model)
-    train_step, compute_loss = model.train_step, model.compute_loss
-    signature = inspect.signature(compute_loss)
-    names = ("train_step", "compute_loss", "make_train_function")
-    own = {name: vars(model)[name] for name in names if name in vars(model)}
-    make_train_function = model.make_train_function
-    pending_ids = []
-
-    @functools.wraps(train_step)
-    def recorded_train_step(data):
-        data, sample_ids = split_sample_ids(data)
-        pending_ids[:] = [sample_ids]
-        logs = train_step(data)
-        if pending_ids:
-            raise ValueError(
-                "LossCurveRecorder takes the losses where a training step "
-                "computes them. Expected a `train_step` that calls "
-                "`self.compute_loss(x, y, y_pred, sample_weight)`. Received: "
-                f"model '{model.name}', whose `train_step` never does."
-            )
-        return logs
-
-    @functools.wraps(compute_loss)
-    def recorded_compute_loss(*args, **kwargs):
-        call = signature.bind(*args, **kwargs)
-        y, y_pred = call.arguments["y"], call.arguments["y_pred"]
-        if pending_ids:
-            losses = per_sample_loss(y, y_pred)
-            recorder._write(y, y_pred, losses, pending_ids.pop())
-        if "sample_weight" in call.arguments:
-            call.arguments["sample_weight"] = per_sample_loss.aligned(
-                y, y_pred, call.arguments["sample_weight"]
-            )
-        return compute_loss(*call.args, **call.kwargs)
-
-    def recorded(train_function):
-        is_prepared = False
-
-        def recorded_train_function(iterator):
-            nonlocal is_prepared
-            try:
-                if not is_prepared:
-                    recorder._prepare(iterator)
-                    is_prepared = True
-                return train_function(iterator)
-            except (StopIteration, tf.errors.OutOfRangeError):
-                raise  # The end of the data.
-            except BaseException as error:
-                restore()
-                _raise_if_about_labels(error)
-                raise
-
-        return recorded_train_function
-
-    def make_recorded_train_function(force=False):
-        if not force:  # Another `fit` begins, after one that was interrupted.
-            restore()
-            model.make_train_function()
-            return
-        make_train_function(force=True)
-        model.train_function = recorded(model.train_function)
-
-    def restore():
-        for name in names:
-            if name in own:
-                setattr(model, name, own[name])
-            elif name in vars(model):
-                delattr(model, name)
-        model.train_function = None
-
-    recorded_train_step.is_recorded = True
-    model.train_step = recorded_train_step
-    model.compute_loss = recorded_compute_loss
-    model.make_train_function = make_recorded_train_function
-    model.make_train_function(force=True)
-    return restore
-
-
-def _raise_if_about_labels(error):
-    """A ValueError for what TensorFlow says of labels out of range on a CPU."""
-    if isinstance(error, tf.errors.InvalidArgumentError):
-        if "label value" in str(error):
-            raise ValueError(
-                "Expected targets that are class labels, integers from 0 to "
-                "the number of outputs - 1. Received: a label out of range "
-                f"({error.message.splitlines()[0]}). Correct the labels, or "
-                "give the model as many outputs as there are classes."
-            ) from error

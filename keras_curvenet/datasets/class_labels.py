@@ -1,0 +1,15 @@
+"""What counts as an array of class labels."""
+
+import numpy as np
+
+
+def checked_class_labels(labels):
+    """The labels as an array; ValueError where they are not int `(n,)`."""
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected int labels of shape "
+            f"(num_samples,). Received: {labels.dtype} of shape "
+            f"{labels.shape}."
+        )
+    return labels

@@ -1,0 +1,68 @@
+"""The variables that a training step writes an epoch's losses into."""
+
+import numpy as np
+import tensorflow as tf
+
+
+class EpochRecord:
+    """One epoch's loss of every sample, and every sample's label.
+
+    Args:
+        num_samples: Int, the number of sample ids.
+    """
+
+    _PROBLEMS = ("written", "out of range", "invalid labels", "changed labels")
+
+    def __init__(self, num_samples):
+        self.num_samples = num_samples
+        self.losses = tf.Variable(
+            tf.fill([num_samples], np.float32(np.nan)), trainable=False
+        )
+        self.labels = tf.Variable(
+            tf.fill([num_samples], np.int64(-1)), trainable=False
+        )
+        self._counts = tf.Variable(
+            tf.zeros([len(self._PROBLEMS)], tf.int64), trainable=False
+        )
+        self._multi_hot = tf.Variable(False, trainable=False)
+
+    def clear(self):
+        """Forgets the losses of the epoch before, and keeps the labels."""
+        self.losses.assign(tf.fill([self.num_samples], np.float32(np.nan)))
+        self._counts.assign(tf.zeros_like(self._counts))
+
+    def write(self, sample_ids, losses, labels, invalid, not_one_hot):
+        """Writes a batch; all arguments have shape `(batch,)`."""
+        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
+        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
+        earlier = tf.gather(self.labels, rows)
+        # Argmax means nothing on multi-hot rows, and they need no label.
+        is_multi_hot = self._multi_hot | tf.reduce_any(not_one_hot)
+        changed = (earlier >= 0) & (earlier != labels) & in_range
+        changed &= tf.logical_not(is_multi_hot)
+        losses = tf.where(tf.math.is_finite(losses), losses, np.inf)
+        # An id out of range ends the epoch with an error (there is no way to
+        # raise one inside XLA); until then it overwrites nothing.
+        losses = tf.where(in_range, losses, tf.gather(self.losses, rows))
+        labels = tf.where(in_range & ~invalid & ~changed, labels, earlier)
+        self.losses.scatter_update(tf.IndexedSlices(losses, rows))
+        self.labels.scatter_update(tf.IndexedSlices(labels, rows))
+        self._multi_hot.assign(is_multi_hot)
+        counted = (in_range, ~in_range, invalid, changed)
+        self._counts.assign_add(
+            tf.stack([tf.math.count_nonzero(flags) for flags in counted])
+        )
+
+    def problems(self):
+        """Dict of what was counted in this epoch."""
+        return dict(
+            zip(self._PROBLEMS, self._counts.numpy().tolist(), strict=True)
+        )
+
+    def is_multi_hot(self):
+        """Bool: whether a target had another number of classes than one."""
+        return bool(self._multi_hot.numpy())
+
+    def set_multi_hot(self, is_multi_hot):
+        """Sets what earlier epochs showed."""
+        self._multi_hot.assign(is_multi_hot)

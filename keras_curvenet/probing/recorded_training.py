@@ -1,0 +1,119 @@
+"""Puts the recording of losses into a model's own training step."""
+
+import functools
+import inspect
+
+import tensorflow as tf
+
+from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.probing.sample_ids import split_sample_ids
+
+
+def record_training_steps(model, prepare, write):
+    """Replaces the model's training step by one that records its losses.
+
+    Args:
+        model: A compiled `keras.Model`.
+        prepare: Function of the iterator over the data, called before the
+            first step.
+        write: Function `(y, y_pred, losses, sample_ids)`, called while the
+            step is traced.
+
+    Returns:
+        A function that puts the model back into its earlier state. Keras does
+        not call `on_train_end` after an exception: then it is called where a
+        training step raised, and at the latest where the next `fit` begins.
+    """
+    if getattr(model.train_step, "is_recorded", False):
+        raise ValueError(
+            "Invalid value for argument `callbacks`. Expected one recorder in "
+            "a `fit`. Received: several LossCurveRecorders. Leave one out."
+        )
+    per_sample_loss = PerSampleLoss(model)
+    train_step, compute_loss = model.train_step, model.compute_loss
+    signature = inspect.signature(compute_loss)
+    names = ("train_step", "compute_loss", "make_train_function")
+    own = {name: vars(model)[name] for name in names if name in vars(model)}
+    make_train_function = model.make_train_function
+    pending_ids = []
+
+    @functools.wraps(train_step)
+    def recorded_train_step(data):
+        data, sample_ids = split_sample_ids(data)
+        pending_ids[:] = [sample_ids]
+        logs = train_step(data)
+        if pending_ids:
+            raise ValueError(
+                "LossCurveRecorder takes the losses where a training step "
+                "computes them. Expected a `train_step` that calls "
+                "`self.compute_loss(x, y, y_pred, sample_weight)`. Received: "
+                f"model '{model.name}', whose `train_step` never does."
+            )
+        return logs
+
+    @functools.wraps(compute_loss)
+    def recorded_compute_loss(*args, **kwargs):
+        call = signature.bind(*args, **kwargs)
+        y, y_pred = call.arguments["y"], call.arguments["y_pred"]
+        if pending_ids:
+            losses = per_sample_loss(y, y_pred)
+            write(y, y_pred, losses, pending_ids.pop())
+        if "sample_weight" in call.arguments:
+            call.arguments["sample_weight"] = per_sample_loss.aligned(
+                y, y_pred, call.arguments["sample_weight"]
+            )
+        return compute_loss(*call.args, **call.kwargs)
+
+    def recorded(train_function):
+        is_prepared = False
+
+        def recorded_train_function(iterator):
+            nonlocal is_prepared
+            try:
+                if not is_prepared:
+                    prepare(iterator)
+                    is_prepared = True
+                return train_function(iterator)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                raise  # The end of the data.
+            except BaseException as error:
+                restore()
+                _raise_if_about_labels(error)
+                raise
+
+        return recorded_train_function
+
+    def make_recorded_train_function(force=False):
+        if not force:  # Another `fit` begins, after one that was interrupted.
+            restore()
+            model.make_train_function()
+            return
+        make_train_function(force=True)
+        model.train_function = recorded(model.train_function)
+
+    def restore():
+        for name in names:
+            if name in own:
+                setattr(model, name, own[name])
+            elif name in vars(model):
+                delattr(model, name)
+        model.train_function = None
+
+    recorded_train_step.is_recorded = True
+    model.train_step = recorded_train_step
+    model.compute_loss = recorded_compute_loss
+    model.make_train_function = make_recorded_train_function
+    model.make_train_function(force=True)
+    return restore
+
+
+def _raise_if_about_labels(error):
+    """A ValueError for what TensorFlow says of labels out of range on a CPU."""
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        if "label value" in str(error):
+            raise ValueError(
+                "Expected targets that are class labels, integers from 0 to "
+                "the number of outputs - 1. Received: a label out of range "
+                f"({error.message.splitlines()[0]}). Correct the labels, or "
+                "give the model as many outputs as there are classes."
+            ) from error
