@@ -116,6 +116,7 @@ def probe(x, y, seed):
         train.shuffle(len(x)).batch(16),
         epochs=FLAGS.probe_epochs,
         callbacks=[recorder, schedule],
+        shuffle=False,  # The dataset shuffles itself.
         verbose=0,
     )
     return recorder.loss_curves
