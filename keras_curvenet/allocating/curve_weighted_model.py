@@ -387,11 +387,11 @@ class CurveWeightedModel(keras.Model):
         Args:
             optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(1e-3, weight_decay=1e-4, epsilon=1e-12)`: the reference
-                code's, with a smaller epsilon, because meta gradients are as
-                small as the base model's learning rate over its batch size.
-                With Keras's default epsilon they vanish beside it where the
-                base model is trained by Adam and its like.
+                `Adam(1e-3, weight_decay=1e-4)`, the reference code's. Meta
+                gradients are as small as the base model's learning rate over
+                its batch size. Where that is small (Adam and its like), its
+                epsilon of 1e-7 slows CurveNet down; a much smaller one let the
+                weights collapse on CIFAR-10 (`benchmarks/RESULTS.md`).
 
         Raises:
             ValueError: If `loss` is missing.
@@ -404,9 +404,7 @@ class CurveWeightedModel(keras.Model):
             )
         super().compile(optimizer, loss, *args, **kwargs)
         if meta_optimizer is None:
-            meta_optimizer = keras.optimizers.Adam(
-                1e-3, weight_decay=1e-4, epsilon=1e-12
-            )
+            meta_optimizer = keras.optimizers.Adam(1e-3, weight_decay=1e-4)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
         self._per_sample_loss = PerSampleLoss(self)

@@ -34,8 +34,8 @@ def with_sample_ids(dataset):
     after everything that makes samples (reading, decoding, augmenting) and
     before `shuffle`, `batch`, `repeat` and `prefetch`.
 
-    The order of `dataset` has to be the same in every epoch. A `shuffle` that
-    comes before this call and reshuffles is refused.
+    The order of `dataset` has to be the same in every epoch. One that comes
+    from a `shuffle` that reshuffles is refused where it is fitted.
 
     Args:
         dataset: An unbatched, finite `tf.data.Dataset` of `(x, y)` or
@@ -52,7 +52,7 @@ def with_sample_ids(dataset):
     Raises:
         TypeError: If `dataset` is neither a dataset nor a tuple of arrays.
         ValueError: If the dataset is empty, infinite, already batched,
-            reshuffled, already has ids, or has elements of another form.
+            already has ids, or has elements of another form.
 
     Example:
 
@@ -74,7 +74,6 @@ def with_sample_ids(dataset):
                 "it is."
             )
         _refuse_batched(dataset)
-        _refuse_reshuffled(dataset)
     elif isinstance(dataset, tuple):
         dataset = tf.data.Dataset.from_tensor_slices(
             rows_of_arrays(dataset, "dataset")
@@ -113,11 +112,8 @@ def with_sample_ids(dataset):
 
 def num_samples_of(dataset, argument="x"):
     """Number of sample ids in a dataset made from a `with_sample_ids` one."""
-    origins = {
-        id(node): getattr(node, _NUM_SAMPLES)
-        for node in _graph(dataset)
-        if hasattr(node, _NUM_SAMPLES)
-    }
+    origins = [n for n in _graph(dataset) if hasattr(n, _NUM_SAMPLES)]
+    sizes = [getattr(origin, _NUM_SAMPLES) for origin in origins]
     spec = dataset.element_spec
     if not origins or not isinstance(spec, tuple) or len(spec) != 4:
         raise ValueError(
@@ -131,11 +127,12 @@ def num_samples_of(dataset, argument="x"):
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected ids that come "
             "from one call of `with_sample_ids`. Received: a dataset made of "
-            f"{len(origins)} of them, with {sorted(origins.values())} samples, "
+            f"{len(origins)} of them, with {sorted(sizes)} samples, "
             "so that different samples share an id. Put the parts together "
             "first and call `with_sample_ids` once, on the whole."
         )
-    return next(iter(origins.values()))
+    _refuse_reshuffled(origins[0], argument)
+    return sizes[0]
 
 
 def num_samples_behind(iterator):
@@ -265,8 +262,8 @@ def _refuse_batched(dataset):
         )
 
 
-def _refuse_reshuffled(dataset):
-    """Raises ValueError where the order differs from epoch to epoch."""
+def _refuse_reshuffled(dataset, argument):
+    """Raises ValueError where ids would name other samples in each epoch."""
     queue = [dataset]
     while queue:
         node = queue.pop()
@@ -274,10 +271,10 @@ def _refuse_reshuffled(dataset):
             continue  # A cache is filled once: its order is settled.
         if getattr(node, "_reshuffle_each_iteration", False):
             raise ValueError(
-                "Invalid value for argument `dataset`. Expected the same order "
-                "in every epoch, because a sample's id is its place in the "
-                "dataset. Received: a dataset behind a `shuffle` that "
-                "reshuffles, so that ids would move to other samples. Call "
+                f"Invalid value for argument `{argument}`. Expected sample ids "
+                "that name the same samples in every epoch. Received: a "
+                "dataset that is shuffled anew in every epoch before "
+                "`with_sample_ids`, so that an id's label changes. Call "
                 "`with_sample_ids` first and `shuffle` after it (for "
                 "`tfds.load`: `shuffle_files=False`)."
             )

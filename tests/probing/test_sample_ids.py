@@ -191,8 +191,23 @@ def test_one_pass_over_a_dataset_of_unknown_size():
     ],
 )
 def test_reshuffling_dataset_is_refused(shuffle):
-    with pytest.raises(ValueError, match="Received: .*`shuffle` that resh"):
-        kcn.with_sample_ids(shuffle(slices()))
+    train = kcn.with_sample_ids(shuffle(slices())).batch(2)
+    with pytest.raises(ValueError, match="Received: .*shuffled anew in every"):
+        sample_ids.num_samples_of(train)
+
+
+def test_reshuffling_dataset_is_refused_before_training():
+    model = testing_utils.tiny_model("sequential")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = testing_utils.tiny_data()
+    data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x))
+    train = kcn.with_sample_ids(data).batch(4)
+    before = model.get_weights()
+    recorder = kcn.LossCurveRecorder()
+    with pytest.raises(ValueError, match="an id's label changes"):
+        model.fit(train, epochs=3, callbacks=[recorder], verbose=0)
+    for left, right in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.parametrize(
