@@ -11,7 +11,7 @@ its own for each way.
 
 import json
 import pathlib
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -151,6 +151,13 @@ def peak_memory(network, way):
     return float(finished.stdout.split()[-1])
 
 
+def peak_of_this_process():
+    """Peak resident memory in MiB, since this program was started."""
+    # getrusage would count the parent process, from before the exec.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+
 def measure(network):
     """A list with the figures of each way of training a network."""
     names = FLAGS.ways or list(WAYS)
@@ -169,6 +176,12 @@ def measure(network):
         if FLAGS.memory:
             row["peak MiB"] = peak_memory(network, name)
             row["memory"] = row["peak MiB"] / rows[0]["peak MiB"] if rows else 1
+        row = {
+            key: round(float(value), 3)
+            if key not in ("network", "way")
+            else value
+            for key, value in row.items()
+        }
         rows.append(row)
         print(row, flush=True)
     return rows
@@ -178,7 +191,7 @@ def main(argv):
     del argv
     if FLAGS.only:
         Way(*FLAGS.only.split("/")).run_block()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(peak_of_this_process())
         return
     rows = [row for network in FLAGS.networks for row in measure(network)]
     print("| network | trained | CPU time | wall time | peak memory |")

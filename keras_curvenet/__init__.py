@@ -5,14 +5,16 @@ Probe: train as usual with a `LossCurveRecorder`. Allocate: train a
 """
 
 import os
+import sys
 
 # Asked first: Keras fails in its own words where a backend is not installed.
-if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+_asked = os.environ.get("KERAS_BACKEND", "tensorflow")
+if _asked == "tensorflow" or "keras" in sys.modules:
     import keras
 
     _backend = keras.config.backend()
 else:
-    _backend = os.environ["KERAS_BACKEND"]
+    _backend = _asked
 if _backend != "tensorflow":
     raise ImportError(
         "keras_curvenet needs Keras's TensorFlow backend. Received: backend "

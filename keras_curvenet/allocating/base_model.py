@@ -33,6 +33,22 @@ def check_base_model(base_model):
         )
 
 
+def classes_of_outputs(base_model, default):
+    """The numbers of classes that integer targets of a model can have.
+
+    Args:
+        base_model: A `keras.Model`.
+        default: Int, the answer where the model's outputs are not known.
+    """
+    outputs = getattr(base_model, "outputs", None)
+    if outputs is None:
+        return (default,)
+    if len(outputs) != 1:
+        return ()
+    width = outputs[0].shape[-1]
+    return (2,) if width == 1 else (width,)
+
+
 def warn_if_trained(base_model):
     """Warns where the base model's own optimizer made steps already."""
     optimizer = getattr(base_model, "optimizer", None)

@@ -1,6 +1,8 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
 import math
+import numbers
+import warnings
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import tensorflow as tf
 
 from keras_curvenet.allocating.allocating_phases import AllocatingPhases
 from keras_curvenet.allocating.base_model import check_base_model
+from keras_curvenet.allocating.base_model import classes_of_outputs
 from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.allocating.base_model import warn_if_trained
 from keras_curvenet.allocating.curve_net import CurveNet
@@ -19,6 +22,7 @@ from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
+from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
@@ -51,8 +55,8 @@ class CurveWeightedModel(keras.Model):
     Dropout is active in all three passes.
 
     Logs of training: `loss` (weighted), the compiled metrics (unweighted),
-    `meta_loss`, `mean_weight`, and `effective_sample_size`, the share
-    `(sum w)^2 / (n sum w^2)`.
+    `meta_loss` (while weights are learned), `mean_weight`, and
+    `effective_sample_size`, the share `(sum w)^2 / (n sum w^2)`.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849). The
     virtual step is plain gradient descent whatever the optimizer; the
@@ -119,6 +123,12 @@ class CurveWeightedModel(keras.Model):
         **kwargs,
     ):
         check_base_model(base_model)
+        if curve_net is not None and not curve_net.built:
+            raise ValueError(
+                "Invalid value for argument `curve_net`. Expected a built "
+                f"model or layer. Received: '{curve_net.name}', whose "
+                "variables do not exist yet. Call it on a batch first."
+            )
         _check_positive_int("meta_every", meta_every)
         if meta_batch_size is not None:
             _check_positive_int("meta_batch_size", meta_batch_size)
@@ -279,6 +289,15 @@ class CurveWeightedModel(keras.Model):
                 not fit together.
         """
         self._compile_as_base()
+        if any(
+            isinstance(callback, LossCurveRecorder)
+            for callback in keras.tree.flatten(callbacks)
+        ):
+            raise ValueError(
+                "Invalid value for argument `callbacks`. Expected a "
+                "LossCurveRecorder only in the `fit` of the model to be "
+                "probed. Received: one in CurveWeightedModel.fit. Leave it out."
+            )
         if class_weight is not None:
             raise ValueError(
                 "Invalid value for argument `class_weight`. Expected None, "
@@ -294,6 +313,13 @@ class CurveWeightedModel(keras.Model):
             )
         if meta_epochs is None:
             meta_epochs = math.ceil(epochs / 2)
+        if initial_epoch < meta_epochs and meta_data is None:
+            raise ValueError(
+                "Invalid value for argument `meta_data`. Expected the meta "
+                "set, arrays (x, y) or a batched dataset, while weights are "
+                "being learned. Received: meta_data=None. Pass some trusted "
+                "samples of each class, or `meta_epochs=0`."
+            )
         if meta_epochs != int(meta_epochs) or meta_epochs < 0:
             raise ValueError(
                 "Invalid value for argument `meta_epochs`. Expected an int >= "
@@ -414,6 +440,17 @@ class CurveWeightedModel(keras.Model):
         self._compile_as_base()
         return super().evaluate(*args, **kwargs)
 
+    def load_weights(self, filepath, **kwargs):
+        """As `keras.Model.load_weights`; warns where CurveNet is left out."""
+        if self.curve_net is None:
+            warnings.warn(
+                "This CurveWeightedModel has no CurveNet before its first "
+                "`fit`: its weights in the file are not loaded. Pass "
+                "`curve_net`, or use `save` and `keras.models.load_model`.",
+                stacklevel=2,
+            )
+        super().load_weights(filepath, **kwargs)
+
     # What Keras calls.
 
     def compute_loss(
@@ -531,13 +568,6 @@ class CurveWeightedModel(keras.Model):
         self._curves, self.curve_labels = curves, labels
 
     def _meta_batches(self, meta_data, batch_size):
-        if meta_data is None:
-            raise ValueError(
-                "Invalid value for argument `meta_data`. Expected the meta "
-                "set, arrays (x, y) or a batched dataset, while weights are "
-                "being learned. Received: meta_data=None. Pass some trusted "
-                "samples of each class, or `meta_epochs=0`."
-            )
         if self.meta_batch_size is not None:
             batch_size = self.meta_batch_size
         elif isinstance(meta_data, tf.data.Dataset):
@@ -548,7 +578,9 @@ class CurveWeightedModel(keras.Model):
                 "int, because the size of the training batches can't be told "
                 "from the dataset. Received: meta_batch_size=None."
             )
-        num_classes = int(getattr(self.curve_net, "num_classes", 1))
+        num_classes = getattr(self.curve_net, "num_classes", None)
+        if num_classes not in classes_of_outputs(self.base_model, num_classes):
+            num_classes = None  # A `label_fn` made the curves' classes.
         return meta_batches(meta_data, batch_size, self.meta_every, num_classes)
 
 
@@ -573,7 +605,8 @@ def _with_callback(callbacks, callback):
 
 
 def _check_positive_int(argument, value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_int or value < 1:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected an int >= 1. "
             f"Received: {argument}={value!r}."

@@ -4,26 +4,33 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import rows_of_arrays
+
+# Batches of a meta dataset that are looked at for classes, and shuffled. One
+# that has more is taken for endless.
+_MOST_BATCHES = 1000
 
 
 def meta_batches(meta_data, batch_size, meta_every, num_classes):
     """Turns a meta set into batches `(x, y, sample_weight)` without end.
 
     Args:
-        meta_data: Tuple of arrays `(x, y)` or `(x, y, sample_weight)`, or a
-            batched `tf.data.Dataset` of such elements.
+        meta_data: Tuple (or list) of arrays `(x, y)` or `(x, y,
+            sample_weight)`, or a batched `tf.data.Dataset` of such elements.
         batch_size: Int >= 1: samples in a batch of arrays, or to batch a
             dataset anew; or None to keep a dataset's batches.
         meta_every: Int >= 1. A batch comes at every `meta_every`-th step of an
             epoch, from its first; the batches between are empty.
-        num_classes: Int, the number of classes that the meta set must have.
+        num_classes: Int, the number of classes that the meta set must have, or
+            None where its targets are not the classes of the curves.
 
     Raises:
         TypeError: If `meta_data` is of another type.
-        ValueError: If it is empty, not batched, or has no sample of a class.
+        ValueError: If it is empty, not batched, has no sample of a class, or
+            has labels out of range.
     """
-    if isinstance(meta_data, tuple):
+    if isinstance(meta_data, (tuple, list)):
         dataset = _shuffled_rows(meta_data, batch_size, num_classes)
     elif isinstance(meta_data, tf.data.Dataset):
         dataset = _repeated(meta_data, batch_size, num_classes)
@@ -46,7 +53,7 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
 
 
 def _shuffled_rows(arrays, batch_size, num_classes):
-    arrays = rows_of_arrays(arrays, "meta_data")
+    arrays = rows_of_arrays(tuple(arrays), "meta_data")
     _refuse_missing_classes([arrays[1]], num_classes)
     num_samples = len(keras.tree.flatten(arrays)[0])
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
@@ -56,21 +63,27 @@ def _shuffled_rows(arrays, batch_size, num_classes):
 
 def _repeated(dataset, batch_size, num_classes):
     spec = dataset.element_spec
+    if has_sample_ids(spec):
+        dataset = dataset.map(lambda *batch: batch[:3])
+        spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise ValueError(
             "Invalid value for argument `meta_data`. Expected a dataset of "
             "batches (x, y) or (x, y, sample_weight). Received: elements of "
-            f"{spec}. Sample ids are for the training data only."
+            f"{spec}."
         )
     if any(leaf.shape.rank == 0 for leaf in keras.tree.flatten(spec)):
         raise ValueError(
             "Invalid value for argument `meta_data`. Expected a batched "
             f"dataset. Received: elements of {spec}. Call `batch` on it."
         )
-    size = int(dataset.cardinality())
-    if size != tf.data.INFINITE_CARDINALITY:
-        labels = dataset.map(lambda *batch: batch[1])
-        _refuse_missing_classes(labels.as_numpy_iterator(), num_classes)
+    if int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY:
+        labels = dataset.map(lambda *batch: batch[1]).take(_MOST_BATCHES)
+        seen = _refuse_missing_classes(labels.as_numpy_iterator(), num_classes)
+        # Every epoch starts the dataset anew: without shuffling, the batches
+        # past an epoch's number of steps would never be used.
+        if seen < _MOST_BATCHES:
+            dataset = dataset.shuffle(seen)
         dataset = dataset.repeat()
     if batch_size is not None:
         dataset = dataset.unbatch().batch(batch_size)
@@ -78,36 +91,47 @@ def _repeated(dataset, batch_size, num_classes):
 
 
 def _refuse_missing_classes(batches_of_targets, num_classes):
-    """Raises ValueError where integer or one-hot targets miss a class."""
-    found, is_empty = set(), True
+    """Raises ValueError where targets miss a class; returns their number."""
+    found, size, is_known = set(), 0, num_classes is not None
     for targets in batches_of_targets:
-        is_empty = False
-        if keras.tree.is_nested(targets):
-            return
-        targets = np.asarray(targets)
-        shape = targets.shape[1:]
-        if shape in ((), (1,)):
-            labels = targets.reshape(-1)
-            if num_classes == 2:
-                labels = labels > 0.5
-        elif shape == (num_classes,):
-            labels = targets.argmax(axis=-1)
+        size += 1
+        flat = keras.tree.flatten(targets)
+        is_known = is_known and len(flat) == 1
+        if not is_known:
+            continue
+        targets = np.asarray(flat[0])
+        if targets.shape[1:] in ((), (1,)):
+            found.update(np.unique(targets).tolist())
+        elif targets.shape[1:] == (num_classes,):
+            found.update(np.unique(targets.argmax(axis=-1)).tolist())
         else:
-            return
-        found.update(np.unique(labels).astype(int).tolist())
-    if is_empty:
+            is_known = False
+    if size == 0:
         raise ValueError(
             "Invalid value for argument `meta_data`. Expected at least one "
             "batch. Received: an empty dataset."
         )
-    missing = sorted(set(range(num_classes)) - found)
-    if missing and num_classes > 1:
+    if not is_known or num_classes == 1:
+        return size
+    if num_classes == 2:  # Binary targets may be smoothed.
+        found = {
+            int(label > 0.5) if 0 < label < 1 else label for label in found
+        }
+    expected = set(range(num_classes))
+    if found - expected:
+        raise ValueError(
+            "Invalid value for argument `meta_data`. Expected labels from 0 to "
+            f"{num_classes - 1}, the classes of the loss curves. Received: "
+            f"labels such as {sorted(found - expected)[:5]}."
+        )
+    if expected - found:
         raise ValueError(
             "Invalid value for argument `meta_data`. Expected samples of each "
             f"of the {num_classes} classes of the loss curves. Received: none "
-            f"of class(es) {missing[:10]}. Add some: a class that the meta set "
-            "lacks loses its weight in training."
+            f"of class(es) {sorted(expected - found)[:10]}. Add some: a class "
+            "that the meta set lacks loses its weight in training."
         )
+    return size
 
 
 def _with_sample_weight(*batch):

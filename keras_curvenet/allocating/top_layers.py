@@ -5,6 +5,7 @@ virtual and the meta step: only the top layers' variables are watched.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -86,8 +87,9 @@ def watched_layers(model, top_layers):
     """List of the layers that `top_layers` stands for; None means all."""
     if top_layers is None:
         return None
-    if isinstance(top_layers, int) and not isinstance(top_layers, bool):
-        return _last_layers(model, top_layers)
+    is_bool = isinstance(top_layers, bool)
+    if isinstance(top_layers, numbers.Integral) and not is_bool:
+        return _last_layers(model, int(top_layers))
     if isinstance(top_layers, (list, tuple)) and top_layers:
         return [_layer_named(model, name) for name in top_layers]
     raise ValueError(

@@ -6,6 +6,8 @@ import numpy as np
 def checked_class_labels(labels):
     """The labels as an array; ValueError where they are not int `(n,)`."""
     labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise ValueError(
             "Invalid value for argument `labels`. Expected int labels of shape "

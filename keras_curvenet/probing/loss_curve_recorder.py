@@ -11,7 +11,9 @@ from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
 from keras_curvenet.probing.recorded_training import record_training_steps
-from keras_curvenet.probing.sample_ids import num_samples_behind
+from keras_curvenet.probing.sample_ids import dataset_behind
+from keras_curvenet.probing.sample_ids import is_weighted
+from keras_curvenet.probing.sample_ids import num_samples_of
 
 
 class LossCurveRecorder(keras.callbacks.Callback):
@@ -31,6 +33,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     Any model works whose training step calls `compute_loss`. The recorder
     replaces the model's `train_step` and `compute_loss` while `fit` runs.
+    Validation data has to come without ids, and `class_weight` can't be used.
     Models made under a `tf.distribute` strategy of several replicas are
     refused for now.
 
@@ -89,6 +92,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._record = None  # What the training step writes into.
         self._traced_num_classes = None
         self._next_column = None
+        self._steps = 0
+        self._is_weighted = None
         self._warned_not_finite = False
         self._restore = None
 
@@ -114,8 +119,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "Build and probe the model outside the strategy's scope."
             )
         self._next_column = None
+        self._is_weighted = None
         self._restore = record_training_steps(
-            model, prepare=self._prepare, write=self._write
+            model, before_step=self._before_step, write=self._write
         )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -125,6 +131,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
             except ValueError:
                 self._restore()
                 raise
+        self._steps = 0
         if self._record is not None:
             self._record.clear()
 
@@ -135,6 +142,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
         except ValueError:
             self._restore()
             raise
+        if self._was_interrupted():
+            warnings.warn(
+                f"Epoch {epoch + 1} was stopped before its end. Its losses are "
+                "not recorded.",
+                stacklevel=2,
+            )
+            return
         column = record.losses.numpy()
         self._columns = [*self._columns[: self._next_column], column]
         self._next_column += 1
@@ -156,6 +170,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._restore()
+
+    def _was_interrupted(self):
+        """Bool: whether a callback stopped training within the epoch."""
+        steps = self.params.get("steps")
+        if steps is None or not self.model.stop_training:
+            return False
+        return self._steps * self.model.steps_per_execution < steps
 
     def _start_at(self, epoch):
         """Makes column `epoch` the next one to be recorded."""
@@ -193,9 +214,21 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._record.labels.assign(curves.labels)
         self._record.set_multi_hot(curves.num_classes == 1)
 
-    def _prepare(self, iterator):
+    def _before_step(self, iterator):
+        """Counts steps and, at the first, makes room for the dataset's ids.
+
+        Returns:
+            Bool: whether the dataset has sample weights of its own.
+        """
+        self._steps += 1
+        if self._is_weighted is None:
+            dataset = dataset_behind(iterator)
+            self._prepare(num_samples_of(dataset))
+            self._is_weighted = is_weighted(dataset)
+        return self._is_weighted
+
+    def _prepare(self, num_samples):
         """Makes room for as many samples as the dataset has ids."""
-        num_samples = num_samples_behind(iterator)
         if self._next_column == 0:
             self._record = EpochRecord(num_samples)
         elif self._record.num_samples != num_samples:

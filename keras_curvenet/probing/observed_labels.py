@@ -48,9 +48,10 @@ def observed_labels(y, y_pred, label_fn=None):
         labels = tf.cast(labels, tf.int64)
         return labels, None, labels < 0, nothing
     one_class = tf.zeros([batch], tf.int64), 1, nothing, nothing
-    if keras.tree.is_nested(y) or keras.tree.is_nested(y_pred):
+    outputs, targets = keras.tree.flatten(y_pred), keras.tree.flatten(y)
+    if len(outputs) != 1 or len(targets) != 1:
         return one_class
-    y = tf.convert_to_tensor(y)
+    (y_pred,), y = outputs, tf.convert_to_tensor(targets[0])
     if len(y_pred.shape) == 1:
         y_pred = y_pred[:, tf.newaxis]
     if len(y.shape) == 1:

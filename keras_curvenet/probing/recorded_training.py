@@ -9,13 +9,13 @@ from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.probing.sample_ids import split_sample_ids
 
 
-def record_training_steps(model, prepare, write):
+def record_training_steps(model, before_step, write):
     """Replaces the model's training step by one that records its losses.
 
     Args:
         model: A compiled `keras.Model`.
-        prepare: Function of the iterator over the data, called before the
-            first step.
+        before_step: Function of the iterator over the data, called before
+            each step, that says whether the data has weights of its own.
         write: Function `(y, y_pred, losses, sample_ids)`, called while the
             step is traced.
 
@@ -36,11 +36,14 @@ def record_training_steps(model, prepare, write):
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     make_train_function = model.make_train_function
     pending_ids = []
+    is_weighted = True
 
     @functools.wraps(train_step)
     def recorded_train_step(data):
         data, sample_ids = split_sample_ids(data)
         pending_ids[:] = [sample_ids]
+        if not is_weighted:
+            data = data[:2]  # What a `train_step` got before there were ids.
         logs = train_step(data)
         if pending_ids:
             raise ValueError(
@@ -65,14 +68,10 @@ def record_training_steps(model, prepare, write):
         return compute_loss(*call.args, **call.kwargs)
 
     def recorded(train_function):
-        is_prepared = False
-
         def recorded_train_function(iterator):
-            nonlocal is_prepared
+            nonlocal is_weighted
             try:
-                if not is_prepared:
-                    prepare(iterator)
-                    is_prepared = True
+                is_weighted = before_step(iterator)
                 return train_function(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
                 raise  # The end of the data.

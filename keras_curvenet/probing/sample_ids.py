@@ -10,6 +10,7 @@ import tensorflow as tf
 # by walking from a derived dataset (shuffled, batched, ...) to its origin:
 # elements hold nothing but x, y, sample_weight and the id.
 _NUM_SAMPLES = "_keras_curvenet_num_samples"
+_IS_WEIGHTED = "_keras_curvenet_is_weighted"
 
 # Transformations that keep one element one element, whatever is inside it.
 _ELEMENTWISE = (
@@ -74,15 +75,15 @@ def with_sample_ids(dataset):
                 "it is."
             )
         _refuse_batched(dataset)
-    elif isinstance(dataset, tuple):
+    elif isinstance(dataset, (tuple, list)):
         dataset = tf.data.Dataset.from_tensor_slices(
-            rows_of_arrays(dataset, "dataset")
+            rows_of_arrays(tuple(dataset), "dataset")
         )
     else:
         raise TypeError(
             "Invalid value for argument `dataset`. Expected a "
             "`tf.data.Dataset` of (x, y) or (x, y, sample_weight), or such a "
-            f"tuple of arrays. Received: dataset={dataset!r} of type "
+            f"tuple of arrays. Received: dataset of type "
             f"{type(dataset).__name__}."
         )
     spec = dataset.element_spec
@@ -107,6 +108,7 @@ def with_sample_ids(dataset):
         tf.data.experimental.assert_cardinality(num_samples)
     )
     setattr(with_ids, _NUM_SAMPLES, num_samples)
+    setattr(with_ids, _IS_WEIGHTED, len(spec) == 3)
     return with_ids
 
 
@@ -135,8 +137,8 @@ def num_samples_of(dataset, argument="x"):
     return sizes[0]
 
 
-def num_samples_behind(iterator):
-    """As `num_samples_of`, for the iterator that `model.fit` steps through."""
+def dataset_behind(iterator):
+    """The dataset that `model.fit` steps through."""
     # No public name leads from an iterator back to its dataset.
     dataset = getattr(iterator, "_dataset", None)
     if dataset is None:
@@ -146,7 +148,20 @@ def num_samples_behind(iterator):
             f"through a {type(iterator).__name__}. Use "
             "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
         )
-    return num_samples_of(dataset)
+    return dataset
+
+
+def is_weighted(dataset):
+    """Bool: whether the weights may be other than those `with_sample_ids` made.
+
+    They are where a dataset came with weights, or was mapped afterwards.
+    """
+    for node in _graph(dataset):
+        if hasattr(node, _IS_WEIGHTED):
+            return getattr(node, _IS_WEIGHTED)
+        if "Map" in type(node).__name__:
+            return True
+    return True
 
 
 def batch_size_of(dataset):

@@ -466,7 +466,7 @@ def test_training_batches_of_unknown_size():
     [
         (None, ValueError, "Received: meta_data=None"),
         ("clean", TypeError, "Received: str"),
-        ([1, 2], TypeError, "Received: list"),
+        ([1, 2], ValueError, "Received: shapes"),
     ],
 )
 def test_invalid_meta_data(meta_data, error, message):
@@ -975,3 +975,30 @@ def test_arrays_make_no_warning_about_shuffle():
     weighted = weighted_model(tiny_models.two_layer_model)
     messages = tiny_models.caught_warnings(fit, weighted, x, y=y, epochs=1)
     assert not [m for m in messages if "shuffle" in m]
+
+
+def test_a_recorder_is_refused():
+    weighted = weighted_model(tiny_models.two_layer_model)
+    with pytest.raises(ValueError, match="Received: one in CurveWeighted"):
+        fit(weighted, callbacks=[kcn.LossCurveRecorder()])
+    assert np.isfinite(fit(weighted)["loss"]).all()
+
+
+def test_load_weights_without_a_curve_net_warns(tmp_path):
+    path = tmp_path / "all.weights.h5"
+    weighted = weighted_model(tiny_models.two_layer_model)
+    fit(weighted)
+    weighted.save_weights(path)
+    fresh = kcn.CurveWeightedModel(tiny_models.two_layer_model())
+    messages = tiny_models.caught_warnings(fresh.load_weights, path)
+    assert any("no CurveNet before its first" in text for text in messages)
+
+
+def test_an_unbuilt_curve_net_is_refused():
+    class Unbuilt(keras.layers.Layer):
+        pass
+
+    with pytest.raises(ValueError, match="Received: 'unbuilt'"):
+        kcn.CurveWeightedModel(
+            tiny_models.two_layer_model(), curve_net=Unbuilt()
+        )

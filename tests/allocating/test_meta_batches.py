@@ -1,5 +1,6 @@
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,9 +47,46 @@ def test_rows_stay_together():
 def test_a_datasets_own_batches_repeat():
     x, y = tiny_models.meta_arrays()
     batches = first_batches(dataset_of(x, y, batch_size=4), 4)
-    assert [len(batch[0]) for batch in batches] == [4, 2, 4, 2]
-    np.testing.assert_array_equal(batches[2][0], x[:4])
-    np.testing.assert_array_equal(batches[1][2], np.ones(2))
+    for pass_over_the_set in (batches[:2], batches[2:]):
+        large, small = sorted(pass_over_the_set, key=lambda b: -len(b[0]))
+        np.testing.assert_array_equal(large[0], x[:4])
+        np.testing.assert_array_equal(small[0], x[4:])
+        np.testing.assert_array_equal(small[2], np.ones(2))
+
+
+def test_batches_past_an_epochs_steps_are_used():
+    keras.utils.set_random_seed(0)
+    x, y = tiny_models.meta_arrays()
+    dataset = meta_batches.meta_batches(
+        dataset_of(x, y, batch_size=1), None, 1, 3
+    )
+    first = [int(next(iter(dataset))[1][0]) for _ in range(40)]
+    assert set(first) == {0, 1, 2}  # The first batch of 40 epochs.
+
+
+def test_an_endless_dataset_of_unknown_size():
+    x, y = tiny_models.meta_arrays()
+
+    def generate():
+        while True:
+            yield x, y
+
+    spec = dataset_of(x, y, batch_size=6).element_spec
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
+    for batch in first_batches(dataset, 2):
+        np.testing.assert_array_equal(batch[1], y)
+
+
+def test_targets_that_are_not_the_curves_classes():
+    x, y = tiny_models.meta_arrays()
+    dataset = meta_batches.meta_batches((x, y - 5.0), 6, 1, None)
+    assert next(iter(dataset))[1].shape == (6,)
+
+
+def test_labels_out_of_range():
+    x, y = tiny_models.meta_arrays()
+    with pytest.raises(ValueError, match="Received: labels such as .7"):
+        first_batches((x, np.where(y == 2, 7, y)), 1, batch_size=2)
 
 
 def test_a_dataset_is_batched_anew():
@@ -124,8 +162,10 @@ def test_an_unbatched_dataset():
 
 
 def test_a_dataset_with_ids():
-    with pytest.raises(ValueError, match="Sample ids are for the training"):
-        first_batches(tiny_models.with_ids(tiny_models.meta_arrays()), 1)
+    x, y = tiny_models.meta_arrays()
+    (batch,) = first_batches(tiny_models.with_ids((x, y)), 1)
+    assert len(batch) == 3
+    np.testing.assert_array_equal(batch[1], y)
 
 
 def test_a_dataset_without_targets():

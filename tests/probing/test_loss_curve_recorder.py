@@ -478,3 +478,63 @@ def test_train_step_that_never_calls_compute_loss():
 def test_two_recorders_in_one_fit():
     with pytest.raises(ValueError, match="[Oo]ne recorder"):
         record(compiled_model(), callbacks=[kcn.LossCurveRecorder()])
+
+
+def test_train_step_that_unpacks_two_parts():
+    class TwoParts(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    x, y = testing_utils.tiny_data()
+    model = TwoParts([keras.Input(x.shape[1:]), keras.layers.Dense(3)])
+    model.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    recorder = record(model, kcn.with_sample_ids((x, y)).batch(4))
+    assert np.isfinite(recorder.loss_curves.values).all()
+
+
+def test_weights_that_are_mapped_in_later_are_used():
+    x, y = testing_utils.tiny_data()
+    train = kcn.with_sample_ids((x, y)).batch(4)
+    zero = train.map(lambda x, y, weight, i: (x, y, 0.0 * weight, i))
+    model = compiled_model()
+    before = model.get_weights()
+    record(model, zero)
+    for left, right in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_single_output_of_a_dict_has_classes():
+    x, y = testing_utils.tiny_data()
+    inputs = keras.Input(x.shape[1:])
+    outputs = keras.layers.Dense(3, activation="softmax", name="o")(inputs)
+    model = keras.Model(inputs, {"o": outputs})
+    model.compile("sgd", {"o": "sparse_categorical_crossentropy"})
+    recorder = record(model, kcn.with_sample_ids((x, {"o": y})).batch(4))
+    assert recorder.loss_curves.num_classes == 3
+    np.testing.assert_array_equal(recorder.loss_curves.labels, y)
+
+
+def test_epoch_that_a_callback_stopped_is_not_recorded():
+    class StopInTheSecondEpoch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = self.epoch == 1 and batch == 1
+
+    recorder = kcn.LossCurveRecorder()
+    with warns("Epoch 2 was stopped before its end"):
+        record(
+            compiled_model(),
+            recorder=recorder,
+            epochs=3,
+            callbacks=[StopInTheSecondEpoch()],
+        )
+    assert recorder.loss_curves.num_epochs == 1
