@@ -7,6 +7,7 @@ probe. For example, the table in RESULTS.md:
     python benchmarks/accuracy.py --output=benchmarks/results/accuracy.json
 """
 
+import ast
 import functools
 import json
 import pathlib
@@ -24,12 +25,19 @@ import keras_curvenet as kcn
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a TFDS dataset.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of data and training.")
-flags.DEFINE_list("methods", None, "Methods to run, by name.")
+flags.DEFINE_list(
+    "methods",
+    ["plain", "CurveWeightedModel", "true labels"],
+    "Methods to run, by name; a wrapper's arguments after it, as key=value.",
+)
 flags.DEFINE_integer("max_per_class", 2000, "Samples of the largest class.")
 flags.DEFINE_float("imbalance_factor", 0.05, "Smallest class over largest.")
 flags.DEFINE_float("noise_rate", 0.4, "Probability of a redrawn label.")
 flags.DEFINE_string("noise_kind", "uniform", "uniform, symmetric or pair.")
 flags.DEFINE_integer("meta_per_class", 20, "Clean meta samples of a class.")
+flags.DEFINE_enum("optimizer", "sgd", ["sgd", "adamw"], "Of every training.")
+flags.DEFINE_integer("probe_epochs", 40, "Epochs of the probe.")
+flags.DEFINE_integer("constant_epochs", 16, "Of them, before the wave starts.")
 flags.DEFINE_bool("on_validation", False, "Validation split, for choices.")
 flags.DEFINE_string("curves_dir", None, "Folder that keeps the probes' curves.")
 flags.DEFINE_string(
@@ -38,9 +46,7 @@ flags.DEFINE_string(
 
 EPOCHS = 30
 BATCH_SIZE = 64
-LEARNING_RATE = 0.05
-PROBE_EPOCHS = 40
-CONSTANT_EPOCHS = 16
+LEARNING_RATES = {"sgd": 0.05, "adamw": 1e-3}
 
 
 def compiled(model):
@@ -50,10 +56,15 @@ def compiled(model):
 
 
 def compile_arguments():
+    rate = LEARNING_RATES[FLAGS.optimizer]
+    if FLAGS.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=5e-4)
+    else:
+        optimizer = keras.optimizers.SGD(
+            rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+        )
     return {
-        "optimizer": keras.optimizers.SGD(
-            LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4
-        ),
+        "optimizer": optimizer,
         "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         "metrics": ["accuracy"],
     }
@@ -69,7 +80,7 @@ def step_schedule():
 
     def rate(epoch):
         drops = (epoch >= EPOCHS // 2) + (epoch >= 3 * EPOCHS // 4)
-        return LEARNING_RATE * 0.1**drops
+        return LEARNING_RATES[FLAGS.optimizer] * 0.1**drops
 
     return keras.callbacks.LearningRateScheduler(rate)
 
@@ -83,22 +94,25 @@ def probe(data, seed):
     """The loss curves of the corrupted samples, recorded or read back."""
     path = None
     if FLAGS.curves_dir:
-        name = (
-            f"{FLAGS.dataset}-{FLAGS.max_per_class}-{FLAGS.imbalance_factor}-"
-            f"{FLAGS.noise_kind}-{FLAGS.noise_rate}-{seed}.npz"
-        )
-        path = pathlib.Path(FLAGS.curves_dir) / name
+        parts = [FLAGS.dataset, FLAGS.max_per_class, FLAGS.imbalance_factor]
+        parts += [FLAGS.noise_kind, FLAGS.noise_rate, FLAGS.optimizer]
+        parts += [FLAGS.probe_epochs, FLAGS.constant_epochs, seed]
+        name = "-".join(map(str, parts))
+        path = pathlib.Path(FLAGS.curves_dir) / f"{name}.npz"
         if path.exists():
             return kcn.LossCurves.load(path)
     model = compiled(new_model(data, seed))
     recorder = kcn.LossCurveRecorder()
+    rate = LEARNING_RATES[FLAGS.optimizer]
     schedule = kcn.ProbingSchedule(
-        CONSTANT_EPOCHS, cycle_epochs=3, high=1e-2, low=1e-3
+        FLAGS.constant_epochs, cycle_epochs=3, high=rate / 5, low=rate / 50
     )
     for first, last, size in (
-        (0, CONSTANT_EPOCHS, BATCH_SIZE),
-        (CONSTANT_EPOCHS, PROBE_EPOCHS, BATCH_SIZE // 4),
+        (0, FLAGS.constant_epochs, BATCH_SIZE),
+        (FLAGS.constant_epochs, FLAGS.probe_epochs, BATCH_SIZE // 4),
     ):
+        if first == last:
+            continue
         model.fit(
             batches(data, data.labels, size),
             epochs=last,
@@ -150,42 +164,25 @@ def evaluation(data):
     return data.validation if FLAGS.on_validation else data.test
 
 
-# What the defaults of CurveWeightedModel were chosen from.
-SETTINGS = [
-    {"top_layers": None, "meta_every": 1, "meta_batch_size": 64},
-    {"top_layers": 2, "meta_every": 1, "meta_batch_size": 64},
-    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 64},
-    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 32},
-    {"top_layers": 1, "meta_every": 1, "meta_batch_size": 16},
-    {"top_layers": 1, "meta_every": 2, "meta_batch_size": 64},
-    {"top_layers": 1, "meta_every": 4, "meta_batch_size": 64},
-]
+def method_of(name):
+    """The function of data and seed that a method's name stands for.
+
+    "CurveWeightedModel top_layers=None meta_every=1" has arguments after it.
+    """
+    if name in LABELS:
+        return lambda data, seed: train_plain(data, LABELS[name](data), seed)
+    kind, *settings = name.split()
+    if kind != "CurveWeightedModel":
+        raise app.UsageError(f"Unknown method: {name}.")
+    pairs = [setting.split("=") for setting in settings]
+    arguments = {key: ast.literal_eval(value) for key, value in pairs}
+    return functools.partial(train_weighted, **arguments)
 
 
-def methods():
-    """Functions of data and seed by the methods' names."""
-    weighted = {
-        "CurveWeightedModel": {},
-        **{
-            " ".join(
-                f"{key}={value}" for key, value in setting.items()
-            ): setting
-            for setting in SETTINGS
-        },
-    }
-    return {
-        "plain": lambda data, seed: train_plain(data, data.labels, seed),
-        **{
-            name: functools.partial(train_weighted, **setting)
-            for name, setting in weighted.items()
-        },
-        "true labels": lambda data, seed: train_plain(
-            data, data.true_labels, seed
-        ),
-    }
-
-
-DEFAULT_METHODS = ["plain", "CurveWeightedModel", "true labels"]
+LABELS = {
+    "plain": lambda data: data.labels,
+    "true labels": lambda data: data.true_labels,
+}
 
 
 def run(method, seed):
@@ -200,7 +197,7 @@ def run(method, seed):
         seed,
     )
     start = time.perf_counter()
-    result = methods()[method](data, seed)
+    result = method_of(method)(data, seed)
     history, extra = result if isinstance(result, tuple) else (result, {})
     accuracy = history.history["val_accuracy"]
     return {
@@ -216,8 +213,7 @@ def run(method, seed):
 def print_table(rows):
     """A Markdown table: last epoch by seed, means, and the gap closed."""
     seeds = sorted({row["seed"] for row in rows})
-    found = {row["method"] for row in rows}
-    names = [name for name in methods() if name in found]
+    names = list(dict.fromkeys(row["method"] for row in rows))
 
     def mean(method, epoch):
         return np.mean([row[epoch] for row in rows if row["method"] == method])
@@ -234,7 +230,7 @@ def print_table(rows):
             if row["method"] == method and row["seed"] == seed
         ]
         cells += [f"{mean(method, epoch):.3f}" for epoch in ("last", "best")]
-        if {"plain", "true labels"} <= found:
+        if {"plain", "true labels"} <= set(names):
             plain = mean("plain", "last")
             gap = mean("true labels", "last") - plain
             cells.append(f"{(mean(method, 'last') - plain) / gap:.2f}")
@@ -256,14 +252,15 @@ def recorded_runs(path):
 
 def configuration():
     names = ("dataset", "max_per_class", "imbalance_factor", "noise_rate")
-    names += ("noise_kind", "meta_per_class", "on_validation")
+    names += ("noise_kind", "meta_per_class", "optimizer", "probe_epochs")
+    names += ("constant_epochs", "on_validation")
     return {name: FLAGS[name].value for name in names}
 
 
 def main(argv):
     del argv
     path = FLAGS.output and pathlib.Path(FLAGS.output)
-    names = FLAGS.methods or DEFAULT_METHODS
+    names = FLAGS.methods
     runs = recorded_runs(path)
     for seed in map(int, FLAGS.seeds):
         for method in names:

@@ -17,6 +17,7 @@ from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import prepared_curves
 from keras_curvenet.allocating.curve_net import refuse_other_curves
 from keras_curvenet.allocating.meta_batches import meta_batches
+from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.meta_update import meta_gradients
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
@@ -76,7 +77,8 @@ class CurveWeightedModel(keras.Model):
         meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
             its weights are used in each.
         meta_batch_size: Int >= 1, samples in a meta batch, or None: a meta
-            dataset's own batches, and for arrays the training batch's size.
+            dataset's own batches, and for arrays 32, or all rows where there
+            are fewer.
         name: String, the model's name.
         **kwargs: `dtype` and `trainable`, as of any Keras model.
 
@@ -337,7 +339,7 @@ class CurveWeightedModel(keras.Model):
         self._use_loss_curves(loss_curves, train.num_samples)
         batches = with_curves(train.dataset, self._curves, self.curve_labels)
         if initial_epoch < meta_epochs:
-            meta = self._meta_batches(meta_data, train.batch_size)
+            meta = self._meta_batches(meta_data)
         else:
             meta = tf.data.Dataset.from_tensors(0).repeat()
         if int(self.optimizer.iterations) == 0:
@@ -413,11 +415,11 @@ class CurveWeightedModel(keras.Model):
         Args:
             optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(1e-3, weight_decay=1e-4)`, the reference code's. Meta
-                gradients are as small as the base model's learning rate over
-                its batch size. Where that is small (Adam and its like), its
-                epsilon of 1e-7 slows CurveNet down; a much smaller one let the
-                weights collapse on CIFAR-10 (`benchmarks/RESULTS.md`).
+                `Adam(1e-3, weight_decay=1e-4)`, the reference code's, with an
+                epsilon of 2e-6 times the base optimizer's learning rate (the
+                largest of a schedule): meta gradients are proportional to that
+                rate. With Keras's epsilon of 1e-7, weights learned beside an
+                Adam of rate 1e-3 did harm (`benchmarks/RESULTS.md`).
 
         Raises:
             ValueError: If `loss` is missing.
@@ -430,7 +432,7 @@ class CurveWeightedModel(keras.Model):
             )
         super().compile(optimizer, loss, *args, **kwargs)
         if meta_optimizer is None:
-            meta_optimizer = keras.optimizers.Adam(1e-3, weight_decay=1e-4)
+            meta_optimizer = default_meta_optimizer(self.optimizer)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
         self._per_sample_loss = PerSampleLoss(self)
@@ -567,21 +569,13 @@ class CurveWeightedModel(keras.Model):
             refuse_other_curves(self.curve_net, loss_curves, curve_length)
         self._curves, self.curve_labels = curves, labels
 
-    def _meta_batches(self, meta_data, batch_size):
-        if self.meta_batch_size is not None:
-            batch_size = self.meta_batch_size
-        elif isinstance(meta_data, tf.data.Dataset):
-            batch_size = None
-        elif batch_size is None:
-            raise ValueError(
-                "Invalid value for argument `meta_batch_size`. Expected an "
-                "int, because the size of the training batches can't be told "
-                "from the dataset. Received: meta_batch_size=None."
-            )
+    def _meta_batches(self, meta_data):
         num_classes = getattr(self.curve_net, "num_classes", None)
         if num_classes not in classes_of_outputs(self.base_model, num_classes):
             num_classes = None  # A `label_fn` made the curves' classes.
-        return meta_batches(meta_data, batch_size, self.meta_every, num_classes)
+        return meta_batches(
+            meta_data, self.meta_batch_size, self.meta_every, num_classes
+        )
 
 
 def _weighted(sample_weight, weights):

@@ -11,6 +11,10 @@ from keras_curvenet.probing.sample_ids import rows_of_arrays
 # that has more is taken for endless.
 _MOST_BATCHES = 1000
 
+# Samples in a batch of a meta set that comes as arrays. Exact meta steps on
+# larger ones were no better: `benchmarks/RESULTS.md`, "Cheaper meta steps".
+_BATCH_SIZE = 32
+
 
 def meta_batches(meta_data, batch_size, meta_every, num_classes):
     """Turns a meta set into batches `(x, y, sample_weight)` without end.
@@ -18,8 +22,8 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
     Args:
         meta_data: Tuple (or list) of arrays `(x, y)` or `(x, y,
             sample_weight)`, or a batched `tf.data.Dataset` of such elements.
-        batch_size: Int >= 1: samples in a batch of arrays, or to batch a
-            dataset anew; or None to keep a dataset's batches.
+        batch_size: Int >= 1, samples in a batch. Or None: a dataset's own
+            batches, and for arrays 32, or all rows where there are fewer.
         meta_every: Int >= 1. A batch comes at every `meta_every`-th step of an
             epoch, from its first; the batches between are empty.
         num_classes: Int, the number of classes that the meta set must have, or
@@ -56,6 +60,8 @@ def _shuffled_rows(arrays, batch_size, num_classes):
     arrays = rows_of_arrays(tuple(arrays), "meta_data")
     _refuse_missing_classes([arrays[1]], num_classes)
     num_samples = len(keras.tree.flatten(arrays)[0])
+    if batch_size is None:
+        batch_size = min(_BATCH_SIZE, num_samples)
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
     # Repeating before batching keeps batches full where the set is small.
     return dataset.shuffle(num_samples).repeat().batch(batch_size)

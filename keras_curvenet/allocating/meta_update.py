@@ -1,6 +1,13 @@
 """The mathematics of allocating: the virtual step and the meta gradient."""
 
+import keras
 import tensorflow as tf
+
+# Epsilon of the default meta optimizer for a virtual step of rate 1.
+_EPSILON_PER_RATE = 2e-6
+
+# Steps at which a learning rate schedule is looked at for its largest rate.
+_POWERS_OF_TWO = [2**power for power in range(21)]
 
 
 def virtual_step(values, gradients, learning_rate):
@@ -56,3 +63,32 @@ def meta_gradients(
     return value, meta_tape.gradient(
         value, variables, unconnected_gradients="zero"
     )
+
+
+def default_meta_optimizer(optimizer):
+    """The reference code's Adam, with an epsilon that fits the virtual step.
+
+    Meta gradients are proportional to the virtual step's learning rate. With
+    one epsilon for all rates, Adam would learn slowly where the rate is small,
+    as that of Adam-like base optimizers is, and too fast where it is large:
+    `benchmarks/RESULTS.md`, "Epsilon of the meta optimizer". A rate of 0.05
+    gives Keras's epsilon of 1e-7.
+
+    Args:
+        optimizer: The base model's optimizer, whose rate may be a schedule.
+
+    Returns:
+        `keras.optimizers.Adam(1e-3, weight_decay=1e-4)` with that epsilon.
+    """
+    rate = _largest_rate(optimizer)
+    epsilon = _EPSILON_PER_RATE * rate if rate > 0.0 else 1e-7
+    return keras.optimizers.Adam(1e-3, weight_decay=1e-4, epsilon=epsilon)
+
+
+def _largest_rate(optimizer):
+    """The largest learning rate, of a schedule at powers of two of its steps."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # Of loss scaling.
+    rate = getattr(inner, "_learning_rate", inner.learning_rate)
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return max(float(rate(step)) for step in [0, *_POWERS_OF_TWO])
+    return float(inner.learning_rate)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_curvenet.probing.sample_ids import batch_size_of
 from keras_curvenet.probing.sample_ids import batches_of_arrays
 from keras_curvenet.probing.sample_ids import num_samples_of
 
@@ -18,13 +17,11 @@ class TrainingBatches(NamedTuple):
     Attributes:
         dataset: Batches `(x, y, sample_weight, sample_id)`.
         num_samples: Int, the number of sample ids.
-        batch_size: Int, or None where it can't be told.
         validation_data: What Keras takes as such, or None.
     """
 
     dataset: tf.data.Dataset
     num_samples: int
-    batch_size: int | None
     validation_data: Any
 
 
@@ -52,9 +49,7 @@ def training_batches(
                 f"{given}. Put targets and weights into the dataset, batch it, "
                 "and pass `validation_data`."
             )
-        return TrainingBatches(
-            x, num_samples_of(x), batch_size_of(x), validation_data
-        )
+        return TrainingBatches(x, num_samples_of(x), validation_data)
     if x is None or y is None:
         raise ValueError(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
@@ -65,9 +60,8 @@ def training_batches(
     arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
     if validation_split and validation_data is None:
         arrays, validation_data = _split_off(arrays, validation_split)
-    batch_size = batch_size or 32
-    dataset, num_samples = batches_of_arrays(arrays, batch_size, shuffle)
-    return TrainingBatches(dataset, num_samples, batch_size, validation_data)
+    dataset, num_samples = batches_of_arrays(arrays, batch_size or 32, shuffle)
+    return TrainingBatches(dataset, num_samples, validation_data)
 
 
 def with_curves(dataset, curves, labels):

@@ -164,15 +164,6 @@ def is_weighted(dataset):
     return True
 
 
-def batch_size_of(dataset):
-    """Batch size a dataset was batched with, or None where it can't be told."""
-    for node in _graph(dataset):
-        size = getattr(node, "_batch_size", None)
-        if size is not None:
-            return int(tf.get_static_value(size))
-    return None
-
-
 def has_sample_ids(data):
     """Bool: whether a batch is (x, y, sample_weight, sample_id)."""
     return isinstance(data, tuple) and len(data) == 4

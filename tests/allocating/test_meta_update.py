@@ -74,6 +74,31 @@ def test_meta_gradient_is_zero_where_nothing_is_connected():
     np.testing.assert_array_equal(gradient, [0.0])
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "epsilon"),
+    [
+        (keras.optimizers.SGD(0.05), 1e-7),
+        (keras.optimizers.AdamW(1e-3), 2e-9),
+        (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0)), 2e-6),
+        (keras.optimizers.SGD(0.0), 1e-7),
+        (
+            keras.optimizers.Adam(
+                keras.optimizers.schedules.CosineDecay(
+                    0.0, 900, warmup_target=0.1, warmup_steps=128
+                )
+            ),
+            2e-7,
+        ),
+    ],
+    ids=["sgd", "adamw", "loss scale", "zero", "warm-up"],
+)
+def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
+    meta_optimizer = meta_update.default_meta_optimizer(optimizer)
+    assert meta_optimizer.epsilon == pytest.approx(epsilon)
+    assert float(meta_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert meta_optimizer.weight_decay == 1e-4
+
+
 @pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 @pytest.mark.parametrize("top_layers", [1, None])
 def test_one_step_of_a_linear_model_by_hand(top_layers):

@@ -336,12 +336,6 @@ def test_has_and_split_sample_ids():
     np.testing.assert_array_equal(ids, np.arange(5))
 
 
-def test_batch_size_of():
-    data = kcn.with_sample_ids(arrays())
-    assert sample_ids.batch_size_of(data.batch(5).prefetch(1)) == 5
-    assert sample_ids.batch_size_of(data) is None
-
-
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_batches_of_arrays(shuffle):
     keras.utils.set_random_seed(0)
