@@ -86,7 +86,7 @@ def default_meta_optimizer(optimizer):
 
 
 def _largest_rate(optimizer):
-    """The largest learning rate, of a schedule at powers of two of its steps."""
+    """The learning rate, or the largest of a schedule's at powers of two."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # Of loss scaling.
     rate = getattr(inner, "_learning_rate", inner.learning_rate)
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
