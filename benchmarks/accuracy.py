@@ -8,6 +8,7 @@ probe. For example, the table in RESULTS.md:
 """
 
 import ast
+import dataclasses
 import functools
 import json
 import pathlib
@@ -15,10 +16,12 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app
 from absl import flags
 from biased_images import load
 from networks import small_cnn
+from sklearn.mixture import GaussianMixture
 
 import keras_curvenet as kcn
 
@@ -49,13 +52,13 @@ BATCH_SIZE = 64
 LEARNING_RATES = {"sgd": 0.05, "adamw": 1e-3}
 
 
-def compiled(model):
-    """The model with the optimizer and loss that all methods use."""
-    model.compile(**compile_arguments())
-    return model
+def compile_arguments(class_counts=None):
+    """What every training is compiled with.
 
-
-def compile_arguments():
+    Args:
+        class_counts: Counts for the logit-adjusted loss, or None for plain
+            crossentropy.
+    """
     rate = LEARNING_RATES[FLAGS.optimizer]
     if FLAGS.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(rate, weight_decay=5e-4)
@@ -63,11 +66,10 @@ def compile_arguments():
         optimizer = keras.optimizers.SGD(
             rate, momentum=0.9, nesterov=True, weight_decay=5e-4
         )
-    return {
-        "optimizer": optimizer,
-        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        "metrics": ["accuracy"],
-    }
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if class_counts is not None:
+        loss = kcn.LogitAdjustedCrossentropy(class_counts, from_logits=True)
+    return {"optimizer": optimizer, "loss": loss, "metrics": ["accuracy"]}
 
 
 def new_model(data, seed):
@@ -101,7 +103,8 @@ def probe(data, seed):
         path = pathlib.Path(FLAGS.curves_dir) / f"{name}.npz"
         if path.exists():
             return kcn.LossCurves.load(path)
-    model = compiled(new_model(data, seed))
+    model = new_model(data, seed)
+    model.compile(**compile_arguments())
     recorder = kcn.LossCurveRecorder()
     rate = LEARNING_RATES[FLAGS.optimizer]
     schedule = kcn.ProbingSchedule(
@@ -126,10 +129,16 @@ def probe(data, seed):
     return recorder.loss_curves
 
 
-def train_plain(data, labels, seed):
-    model = compiled(new_model(data, seed))
+def train(data, labels, seed, sample_weight=None, class_counts=None):
+    """Ordinary training, with weights and an adjusted loss where given."""
+    model = new_model(data, seed)
+    model.compile(**compile_arguments(class_counts))
+    if sample_weight is None:
+        sample_weight = np.ones(len(labels), np.float32)
+    samples = (data.images, labels, sample_weight)
+    dataset = tf.data.Dataset.from_tensor_slices(samples)
     return model.fit(
-        batches(data, labels).map(lambda x, y, weight, sample_id: (x, y)),
+        dataset.shuffle(len(labels)).batch(BATCH_SIZE),
         epochs=EPOCHS,
         callbacks=[step_schedule()],
         validation_data=evaluation(data),
@@ -137,15 +146,55 @@ def train_plain(data, labels, seed):
     )
 
 
-def train_weighted(data, seed, **arguments):
+def train_plain(data, seed):
+    return train(data, data.labels, seed)
+
+
+def train_on_true_labels(data, seed):
+    return train(data, data.true_labels, seed)
+
+
+def train_on_right_labels(data, seed, adjusted=False):
+    """A perfect filter: only the samples whose labels are right."""
+    is_right = data.labels == data.true_labels
+    filtered = dataclasses.replace(data, images=data.images[is_right])
+    labels = data.labels[is_right]
+    counts = np.bincount(labels, minlength=data.num_classes)
+    counts = counts if adjusted else None
+    return train(filtered, labels, seed, class_counts=counts)
+
+
+def train_filtered(data, seed, adjusted=False):
+    """The simple rule to beat: a mixture model on the mean curves."""
+    curves = probe(data, seed)
+    means = curves.class_centered(skip_epochs=0).mean(axis=1, keepdims=True)
+    mixture = GaussianMixture(2, random_state=0).fit(means)
+    low = mixture.means_.argmin()
+    weights = mixture.predict_proba(means)[:, low].astype(np.float32)
+    counts = np.bincount(data.labels, weights, minlength=data.num_classes)
+    counts = counts if adjusted else None
+    return train(data, data.labels, seed, weights, counts)
+
+
+def train_weighted(
+    data, seed, adjusted=False, clean=True, samples_per_class=20, **arguments
+):
+    """CurveWeightedModel, with a clean meta set or one from the curves."""
     curves = probe(data, seed)
     weighted = kcn.CurveWeightedModel(new_model(data, seed), **arguments)
-    weighted.compile(**compile_arguments())
+    counts = kcn.estimate_class_counts(curves) if adjusted else None
+    weighted.compile(
+        **compile_arguments(counts), meta_loss=compile_arguments()["loss"]
+    )
+    meta_data = data.meta
+    if not clean:
+        chosen = kcn.select_meta_samples(curves, samples_per_class)
+        meta_data = data.images[chosen], data.labels[chosen]
     history = weighted.fit(
         batches(data, data.labels),
         epochs=EPOCHS,
         loss_curves=curves,
-        meta_data=data.meta,
+        meta_data=meta_data,
         callbacks=[step_schedule()],
         validation_data=evaluation(data),
         verbose=0,
@@ -153,36 +202,39 @@ def train_weighted(data, seed, **arguments):
     is_wrong = data.labels != data.true_labels
     is_tail = data.labels >= data.num_classes // 2
     weights = weighted.sample_weights()
-    return history, {
-        "mean weight, right labels": float(weights[~is_wrong].mean()),
-        "mean weight, wrong labels": float(weights[is_wrong].mean()),
-        "the same in the tail half": float(weights[is_wrong & is_tail].mean()),
+    means = {
+        "mean weight, right labels": weights[~is_wrong].mean(),
+        "mean weight, wrong labels": weights[is_wrong].mean(),
+        "the same in the tail half": weights[is_wrong & is_tail].mean(),
     }
+    return history, {name: round(float(x), 3) for name, x in means.items()}
 
 
 def evaluation(data):
     return data.validation if FLAGS.on_validation else data.test
 
 
+METHODS = {
+    "plain": train_plain,
+    "true labels": train_on_true_labels,
+    "right labels": train_on_right_labels,
+    "mixture filter": train_filtered,
+    "CurveWeightedModel": train_weighted,
+}
+
+
 def method_of(name):
     """The function of data and seed that a method's name stands for.
 
-    "CurveWeightedModel top_layers=None meta_every=1" has arguments after it.
+    Arguments may follow: "CurveWeightedModel top_layers=None meta_every=1".
     """
-    if name in LABELS:
-        return lambda data, seed: train_plain(data, LABELS[name](data), seed)
-    kind, *settings = name.split()
-    if kind != "CurveWeightedModel":
+    words = name.split()
+    kind = " ".join(word for word in words if "=" not in word)
+    if kind not in METHODS:
         raise app.UsageError(f"Unknown method: {name}.")
-    pairs = [setting.split("=") for setting in settings]
+    pairs = [word.split("=") for word in words if "=" in word]
     arguments = {key: ast.literal_eval(value) for key, value in pairs}
-    return functools.partial(train_weighted, **arguments)
-
-
-LABELS = {
-    "plain": lambda data: data.labels,
-    "true labels": lambda data: data.true_labels,
-}
+    return functools.partial(METHODS[kind], **arguments)
 
 
 def run(method, seed):
@@ -206,7 +258,7 @@ def run(method, seed):
         "last": round(accuracy[-1], 4),
         "best": round(max(accuracy), 4),
         "seconds": round(time.perf_counter() - start),
-        **{name: round(value, 3) for name, value in extra.items()},
+        **extra,
     }
 
 

@@ -25,6 +25,15 @@ if _backend != "tensorflow":
 from keras_curvenet import datasets
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_weighted_model import CurveWeightedModel
+from keras_curvenet.allocating.logit_adjusted_crossentropy import (
+    LogitAdjustedCrossentropy,
+)
+from keras_curvenet.inspecting.label_quality import estimate_class_counts
+from keras_curvenet.inspecting.label_quality import estimate_noise_rates
+from keras_curvenet.inspecting.label_quality import find_label_issues
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.probing_schedule import ProbingSchedule
@@ -34,10 +43,17 @@ from keras_curvenet.version import __version__
 __all__ = [
     "CurveNet",
     "CurveWeightedModel",
+    "LogitAdjustedCrossentropy",
     "LossCurveRecorder",
     "LossCurves",
     "ProbingSchedule",
     "__version__",
     "datasets",
+    "estimate_class_counts",
+    "estimate_noise_rates",
+    "find_label_issues",
+    "label_quality_scores",
+    "sample_verdicts",
+    "select_meta_samples",
     "with_sample_ids",
 ]

@@ -14,6 +14,8 @@ _LEAST_SPREAD = 1e-4
 class AllocatingPhases(keras.callbacks.Callback):
     """Lets a `CurveWeightedModel` learn weights in the first epochs only.
 
+    After them, its CurveNet is the one of the epoch with the lowest meta loss.
+
     Args:
         meta_epochs: Int >= 0. Weights are learned while the epoch's number is
             below it.
@@ -26,11 +28,21 @@ class AllocatingPhases(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         learns = epoch < self.meta_epochs
+        if epoch == 0:
+            self.model.best_curve_net.forget()
         if self._was_learning and not learns:
             self._warn()
         self._was_learning = learns
         self.model.learns_weights = learns
         self.model.make_train_function()
+
+    def on_epoch_end(self, epoch, logs=None):
+        model = self.model
+        if epoch < self.meta_epochs:
+            meta_loss = float(model.meta_loss_tracker.result())
+            model.best_curve_net.update(model.curve_net, meta_loss)
+        if epoch == self.meta_epochs - 1:
+            model.best_curve_net.restore(model.curve_net)
 
     def on_train_end(self, logs=None):
         if self._was_learning:

@@ -13,17 +13,21 @@ from keras_curvenet.allocating.base_model import check_base_model
 from keras_curvenet.allocating.base_model import classes_of_outputs
 from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.allocating.base_model import warn_if_trained
+from keras_curvenet.allocating.best_curve_net import BestCurveNet
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import prepared_curves
 from keras_curvenet.allocating.curve_net import refuse_other_curves
 from keras_curvenet.allocating.meta_batches import meta_batches
+from keras_curvenet.allocating.meta_batches import rows_of_ids
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.meta_update import meta_gradients
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
+from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
+from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
@@ -38,7 +42,8 @@ class CurveWeightedModel(keras.Model):
     the weighted training loss is tried on the watched layers, the loss of a
     small trusted *meta set* is taken after it, and CurveNet follows that
     loss's gradient. Then the base model makes its actual step with the new
-    weights. After `meta_epochs` epochs CurveNet stays as it is.
+    weights. After `meta_epochs` epochs CurveNet stays as it was after the one
+    with the lowest meta loss.
 
     `top_layers` chooses the watched layers (SLMO, skip layer meta
     optimization). All layers below count as constants in the virtual and the
@@ -146,8 +151,13 @@ class CurveWeightedModel(keras.Model):
         self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
         self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
         self.sample_size_tracker = EffectiveSampleSize()
+        self.best_curve_net = None
+        if curve_net is not None:
+            self.best_curve_net = BestCurveNet(curve_net)
         self._split = None
+        self._loss_curves = None
         self._curves = None
+        self.meta_sample_ids = None
         self.curve_labels = None
         self.learns_weights = True
         self._per_sample_loss = None
@@ -214,7 +224,7 @@ class CurveWeightedModel(keras.Model):
             with tape.stop_recording(), scope:
                 meta_features = self.split.bottom(x_meta, training=True)
                 y_pred = self.split.top(meta_features, training=True)
-                return self._weighted_loss(y_meta, y_pred, meta_sample_weight)
+                return self._meta_loss(y_meta, y_pred, meta_sample_weight)
 
         def update():
             loss, gradients = meta_gradients(
@@ -239,6 +249,11 @@ class CurveWeightedModel(keras.Model):
         """The compiled loss, without regularization."""
         sample_weight = self._per_sample_loss.aligned(y, y_pred, sample_weight)
         return self._compile_loss(y, y_pred, sample_weight)
+
+    def _meta_loss(self, y, y_pred, sample_weight):
+        """The loss of the meta set, which may be another."""
+        sample_weight = self._per_sample_loss.aligned(y, y_pred, sample_weight)
+        return self._compile_meta_loss(y, y_pred, sample_weight)
 
     # What a user calls.
 
@@ -315,13 +330,6 @@ class CurveWeightedModel(keras.Model):
             )
         if meta_epochs is None:
             meta_epochs = math.ceil(epochs / 2)
-        if initial_epoch < meta_epochs and meta_data is None:
-            raise ValueError(
-                "Invalid value for argument `meta_data`. Expected the meta "
-                "set, arrays (x, y) or a batched dataset, while weights are "
-                "being learned. Received: meta_data=None. Pass some trusted "
-                "samples of each class, or `meta_epochs=0`."
-            )
         if meta_epochs != int(meta_epochs) or meta_epochs < 0:
             raise ValueError(
                 "Invalid value for argument `meta_epochs`. Expected an int >= "
@@ -339,7 +347,7 @@ class CurveWeightedModel(keras.Model):
         self._use_loss_curves(loss_curves, train.num_samples)
         batches = with_curves(train.dataset, self._curves, self.curve_labels)
         if initial_epoch < meta_epochs:
-            meta = self._meta_batches(meta_data)
+            meta = self._meta_batches(meta_data, train)
         else:
             meta = tf.data.Dataset.from_tensors(0).repeat()
         if int(self.optimizer.iterations) == 0:
@@ -408,6 +416,7 @@ class CurveWeightedModel(keras.Model):
         loss=None,
         *args,
         meta_optimizer=None,
+        meta_loss=None,
         **kwargs,
     ):
         """Configures training, as `keras.Model.compile` does.
@@ -420,6 +429,8 @@ class CurveWeightedModel(keras.Model):
                 largest of a schedule): meta gradients are proportional to that
                 rate. With Keras's epsilon of 1e-7, weights learned beside an
                 Adam of rate 1e-3 did harm (`benchmarks/RESULTS.md`).
+            meta_loss: Loss of the meta set, in any form that `loss` may have.
+                Defaults to `loss`.
 
         Raises:
             ValueError: If `loss` is missing.
@@ -435,6 +446,14 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer = default_meta_optimizer(self.optimizer)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
+        self._user_meta_loss = meta_loss
+        self._compile_meta_loss = self._compile_loss
+        if meta_loss is not None:
+            self._compile_meta_loss = type(self._compile_loss)(
+                meta_loss,
+                self._compile_loss._user_loss_weights,
+                output_names=self._compile_loss.output_names,
+            )
         self._per_sample_loss = PerSampleLoss(self)
         self._train_functions = {}
 
@@ -528,6 +547,9 @@ class CurveWeightedModel(keras.Model):
             config["meta_optimizer"] = keras.saving.serialize_keras_object(
                 self.meta_optimizer
             )
+            config["meta_loss"] = keras.saving.serialize_keras_object(
+                self._user_meta_loss
+            )
         return config
 
     def compile_from_config(self, config):
@@ -566,12 +588,31 @@ class CurveWeightedModel(keras.Model):
             curve_length = curves.shape[1]
             if self.curve_net is None:
                 self.curve_net = CurveNet(loss_curves.num_classes, curve_length)
+                self.best_curve_net = BestCurveNet(self.curve_net)
             refuse_other_curves(self.curve_net, loss_curves, curve_length)
+            self._loss_curves = loss_curves
         self._curves, self.curve_labels = curves, labels
 
-    def _meta_batches(self, meta_data):
+    def _chosen_meta_set(self, train):
+        """The training samples that the curves trust, as arrays."""
+        curves = self._loss_curves
+        trained = LossCurves(
+            curves.values[: train.num_samples],
+            curves.labels[: train.num_samples],
+            curves.num_classes,
+        )
+        self.meta_sample_ids = select_meta_samples(trained)
+        return rows_of_ids(
+            train.dataset, self.meta_sample_ids, train.num_samples
+        )
+
+    def _meta_batches(self, meta_data, train):
         num_classes = getattr(self.curve_net, "num_classes", None)
-        if num_classes not in classes_of_outputs(self.base_model, num_classes):
+        if meta_data is None:
+            meta_data, num_classes = self._chosen_meta_set(train), None
+        elif num_classes not in classes_of_outputs(
+            self.base_model, num_classes
+        ):
             num_classes = None  # A `label_fn` made the curves' classes.
         return meta_batches(
             meta_data, self.meta_batch_size, self.meta_every, num_classes

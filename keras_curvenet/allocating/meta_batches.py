@@ -11,6 +11,9 @@ from keras_curvenet.probing.sample_ids import rows_of_arrays
 # that has more is taken for endless.
 _MOST_BATCHES = 1000
 
+# How often a dataset that repeats without end is read for the meta samples.
+_MOST_PASSES = 10
+
 # Samples in a batch of a meta set that comes as arrays. Exact meta steps on
 # larger ones were no better: `benchmarks/RESULTS.md`, "Cheaper meta steps".
 _BATCH_SIZE = 32
@@ -54,6 +57,63 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
             tf.data.experimental.assert_cardinality(endless)
         )
     return dataset
+
+
+def rows_of_ids(dataset, sample_ids, num_samples):
+    """Reads the rows with certain sample ids, once through the dataset.
+
+    Args:
+        dataset: Batches `(x, y, sample_weight, sample_id)`.
+        sample_ids: Int `(n,)`, distinct.
+        num_samples: Int, the number of sample ids there are.
+
+    Returns:
+        Tuple of structures of arrays `(x, y, sample_weight)` with one row for
+        each id, in their order.
+
+    Raises:
+        ValueError: If an id does not come, or the rows' shapes differ.
+    """
+    is_wanted = np.zeros(num_samples, bool)
+    is_wanted[sample_ids] = True
+
+    def only_wanted(*batch):
+        wanted = tf.gather(is_wanted, batch[3])
+        rows = keras.tree.map_structure(
+            lambda tensor: tf.boolean_mask(tensor, wanted), batch
+        )
+        return rows, tf.size(wanted)
+
+    missing, num_read, parts = set(np.asarray(sample_ids).tolist()), 0, []
+    for rows, size in dataset.map(only_wanted).as_numpy_iterator():
+        parts.append(rows)
+        missing -= set(rows[3].tolist())
+        num_read += size
+        if not missing or num_read > _MOST_PASSES * num_samples:
+            break
+    if missing:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected a dataset that holds "
+            "all samples of the loss curves, for the meta set to be chosen "
+            f"from. Received: one without sample id(s) {sorted(missing)[:5]}. "
+            "Pass `meta_data`, or the whole dataset."
+        )
+    try:
+        x, y, sample_weight, ids = keras.tree.map_structure(
+            lambda *arrays: np.concatenate(arrays), *parts
+        )
+    except ValueError as error:
+        raise ValueError(
+            "Invalid value for argument `meta_data`. Expected meta_data=None "
+            "only with samples of one shape. Received: batches whose samples "
+            f"differ in shape ({error}). Pass `meta_data`, or pad all batches "
+            "to one shape."
+        ) from error
+    _, first = np.unique(ids, return_index=True)
+    order = first[np.searchsorted(ids[first], sample_ids)]
+    return keras.tree.map_structure(
+        lambda array: array[order], (x, y, sample_weight)
+    )
 
 
 def _shuffled_rows(arrays, batch_size, num_classes):

@@ -101,9 +101,8 @@ class LossCurves:
 
         The mean curve of the observed class is subtracted, so that a hard
         class does not look like a mislabelled one. The mean of a class of few
-        samples is shrunk toward the mean over all samples. Epochs in which a
-        sample was not seen are filled with the mean of its class in that
-        epoch, and losses that were not finite with its largest finite one.
+        samples is shrunk toward the mean over all samples. Gaps are filled as
+        `filled` says.
 
         Reference: Jiang et al., 2022, section "CurveNet"; the reference code
         subtracts the plain class mean.
@@ -126,9 +125,25 @@ class LossCurves:
                 f"leading ones to skip. Received: {self.num_epochs} recorded "
                 f"epoch(s) and skip_epochs={skip_epochs}. Record more epochs."
             )
-        values = self.values[:, skip_epochs:].astype(np.float64)
+        values, means, _ = self.filled()
+        centered = values - means[np.maximum(self.labels, 0)]
+        return centered[:, skip_epochs:].astype(np.float32)
+
+    def filled(self):
+        """The curves without gaps, and their mean curves.
+
+        Epochs in which a sample was not seen are filled with the mean of its
+        class in that epoch, and losses that were not finite with its largest
+        finite one.
+
+        Returns:
+            Tuple of float64 arrays: the curves `(num_samples, num_epochs)`, the
+            classes' means `(num_classes, num_epochs)`, each shrunk toward the
+            overall mean, and the overall mean `(num_epochs,)`.
+        """
+        values = self.values.astype(np.float64)
         finite = np.isfinite(values)
-        sums = np.zeros((self.num_classes, values.shape[1]))
+        sums = np.zeros((self.num_classes, self.num_epochs))
         counts = np.zeros_like(sums)
         largest = np.full_like(sums, -np.inf)
         for label in range(self.num_classes):
@@ -144,7 +159,7 @@ class LossCurves:
         labels = np.maximum(self.labels, 0)
         values = np.where(np.isnan(values), fillers[labels], values)
         values = np.where(np.isposinf(values), largest[labels], values)
-        return (values - means[labels]).astype(np.float32)
+        return values, means, overall
 
     def save(self, filepath):
         """Writes the curves to one `.npz` file.

@@ -11,7 +11,7 @@ def weighted_model(make_model=tiny_models.sequential, seed=7, **kwargs):
     """A compiled wrapper with a small CurveNet."""
     keras.utils.set_random_seed(seed)
     own = ("optimizer", "meta_optimizer", "loss", "metrics")
-    own += ("steps_per_execution", "jit_compile")
+    own += ("meta_loss", "steps_per_execution", "jit_compile")
     compile_arguments = {
         name: kwargs.pop(name) for name in own if name in kwargs
     }
@@ -459,7 +459,6 @@ def test_meta_batch_size(kind, own_size, meta_batch_size):
 @pytest.mark.parametrize(
     ("meta_data", "error", "message"),
     [
-        (None, ValueError, "Received: meta_data=None"),
         ("clean", TypeError, "Received: str"),
         ([1, 2], ValueError, "Received: shapes"),
     ],
@@ -467,6 +466,128 @@ def test_meta_batch_size(kind, own_size, meta_batch_size):
 def test_invalid_meta_data(meta_data, error, message):
     with pytest.raises(error, match=message):
         fit(weighted_model(), meta_data=meta_data)
+
+
+ignore_few = pytest.mark.filterwarnings("ignore:Class:UserWarning")
+
+
+@ignore_few
+def test_the_meta_set_is_chosen_from_the_curves():
+    x, y = tiny_models.arrays()
+    curves = tiny_models.loss_curves()
+    with pytest.warns(UserWarning, match="have fewer than"):
+        chosen = kcn.select_meta_samples(curves)
+    fits = []
+    for meta_data in (None, (x[chosen], y[chosen])):
+        weighted = weighted_model(tiny_models.two_layer_model)
+        # Both draw the same batches: the whole set in each.
+        weighted.meta_batch_size = len(chosen)
+        fits.append((weighted, fit(weighted, meta_data=meta_data)))
+    (by_curves, history), (given, expected) = fits
+    np.testing.assert_array_equal(by_curves.meta_sample_ids, chosen)
+    assert given.meta_sample_ids is None
+    np.testing.assert_allclose(
+        history["meta_loss"], expected["meta_loss"], rtol=1e-5
+    )
+    tiny_models.assert_all_close(
+        by_curves.get_weights(), given.get_weights(), 1e-5
+    )
+
+
+@ignore_few
+@pytest.mark.parametrize("kind", ["shuffled", "repeated", "arrays", "split"])
+def test_the_chosen_meta_set_comes_from_any_training_data(kind):
+    x, y = tiny_models.arrays()
+    shuffled = kcn.with_sample_ids((x, y)).shuffle(24, seed=1).batch(5)
+    arguments = {
+        "shuffled": {"x": shuffled},
+        "repeated": {"x": shuffled.repeat(), "steps_per_epoch": 3},
+        "arrays": {"x": x, "y": y},
+        "split": {"x": x, "y": y, "validation_split": 0.25},
+    }[kind]
+    weighted = weighted_model(tiny_models.two_layer_model)
+    history = fit(weighted, meta_data=None, **arguments)
+    assert np.isfinite(history["meta_loss"]).all()
+    limit = 18 if kind == "split" else 24
+    assert weighted.meta_sample_ids.max() < limit
+
+
+@ignore_few
+def test_a_later_fit_chooses_again():
+    weighted = weighted_model(tiny_models.two_layer_model)
+    fit(weighted, meta_data=None)
+    chosen = weighted.meta_sample_ids
+    fit(weighted, meta_data=None, loss_curves=None)
+    np.testing.assert_array_equal(weighted.meta_sample_ids, chosen)
+
+
+@ignore_few
+def test_classes_without_samples_need_no_meta_samples():
+    curves = tiny_models.loss_curves(num_classes=5)
+    weighted = weighted_model(
+        tiny_models.two_layer_model,
+        curve_net=tiny_models.curve_net(num_classes=5),
+    )
+    history = fit(weighted, meta_data=None, loss_curves=curves)
+    assert np.isfinite(history["meta_loss"]).all()
+
+
+@ignore_few
+def test_chosen_samples_that_the_dataset_lacks():
+    data = tiny_models.with_ids().unbatch()
+    part = data.filter(lambda x, y, weight, sample_id: sample_id > 4)
+    with pytest.raises(ValueError, match=r"without sample id\(s\) \[\d"):
+        fit(weighted_model(), part.batch(8), meta_data=None)
+
+
+@ignore_few
+def test_chosen_samples_of_several_shapes():
+    def sequences():
+        for length in range(2, 26):
+            yield np.arange(length) % 7, length % 3
+
+    spec = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int32))
+    data = tf.data.Dataset.from_generator(sequences, output_signature=spec)
+    data = data.apply(tf.data.experimental.assert_cardinality(24))
+    data = kcn.with_sample_ids(data).padded_batch(4)
+    labels = np.arange(2, 26) % 3
+    weighted = weighted_model(
+        lambda: keras.Sequential(
+            [
+                keras.Input((None,)),
+                keras.layers.Embedding(7, 4),
+                keras.layers.GlobalAveragePooling1D(),
+                keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
+    )
+    curves = tiny_models.loss_curves(labels)
+    with pytest.raises(ValueError, match="samples differ in shape"):
+        fit(weighted, data, meta_data=None, loss_curves=curves)
+
+
+@pytest.mark.parametrize("form", ["object", "name"])
+def test_another_loss_of_the_meta_set(form):
+    loss = kcn.LogitAdjustedCrossentropy([8, 8, 80])
+    meta_loss = {
+        "object": keras.losses.SparseCategoricalCrossentropy(),
+        "name": tiny_models.SPARSE_LOSS,
+    }[form]
+    weighted = weighted_model(tiny_models.two_layer_model, loss=loss)
+    adjusted = fit(weighted, epochs=1)
+    weighted = weighted_model(
+        tiny_models.two_layer_model,
+        loss=loss,
+        meta_loss=meta_loss,
+        optimizer=keras.optimizers.SGD(0.0),
+    )
+    plain = fit(weighted, epochs=1)
+    x, y = tiny_models.meta_arrays()
+    model = tiny_models.two_layer_model()
+    model.set_weights(weighted.base_model.get_weights())
+    expected = keras.losses.SparseCategoricalCrossentropy()(y, model(x))
+    assert plain["meta_loss"][0] == pytest.approx(float(expected), rel=1e-5)
+    assert adjusted["meta_loss"][0] != pytest.approx(float(expected), rel=1e-2)
 
 
 def test_meta_set_that_misses_a_class():

@@ -120,6 +120,21 @@ def test_round_trip_of_the_default_curve_net(tmp_path):
     )
 
 
+@pytest.mark.filterwarnings(ignore_unbuilt_optimizer)
+@pytest.mark.parametrize(
+    "meta_loss", [None, tiny_models.SPARSE_LOSS, keras.losses.KLDivergence()]
+)
+def test_the_loss_of_the_meta_set_is_saved(tmp_path, meta_loss):
+    weighted = kcn.CurveWeightedModel(tiny_models.sequential())
+    loss = kcn.LogitAdjustedCrossentropy([1, 2, 3])
+    weighted.compile("sgd", loss, meta_loss=meta_loss)
+    weighted.save(tmp_path / "weighted.keras")
+    loaded = keras.models.load_model(tmp_path / "weighted.keras")
+    config = loaded.get_compile_config()
+    assert config == weighted.get_compile_config()
+    assert (loaded._user_meta_loss is None) == (meta_loss is None)
+
+
 def test_round_trip_uncompiled(tmp_path):
     weighted = kcn.CurveWeightedModel(
         tiny_models.sequential(), curve_net=tiny_models.curve_net()

@@ -1,0 +1,104 @@
+"""Crossentropy for training data with rare classes."""
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable(package="keras_curvenet")
+class LogitAdjustedCrossentropy(keras.losses.Loss):
+    """Crossentropy of logits to which the classes' log frequencies are added.
+
+    A network trained with it has to tell the classes apart beyond their
+    frequencies, so that its own predictions, to which nothing is added, do not
+    favour frequent classes. With wrong labels, the frequencies of the right
+    ones count: `estimate_class_counts`.
+
+    The meta set is balanced: give the plain crossentropy as `meta_loss` to
+    `CurveWeightedModel.compile`.
+
+    Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
+
+    Args:
+        class_counts: Number (or frequency) of each class's training samples
+            with right labels, `(num_classes,)`, each >= 0. Zero counts as the
+            smallest other one.
+        from_logits: Bool. Whether predictions are logits, not probabilities.
+        temperature: Float >= 0, the factor of the log frequencies. With 0 this
+            is the plain crossentropy.
+        reduction, name, dtype: As of any Keras loss.
+
+    Call arguments:
+        y_true: Int `(batch,)` or `(batch, 1)`, classes; or float `(batch,
+            num_classes)`, one-hot.
+        y_pred: Float `(batch, num_classes)`.
+
+    Raises:
+        ValueError: If counts are not at least two numbers >= 0 with a positive
+            one among them, or `temperature` is negative.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    loss = kcn.LogitAdjustedCrossentropy([900, 100], from_logits=True)
+    loss(np.array([1]), np.zeros((1, 2)))  # -log(0.1)
+    ```
+    """
+
+    def __init__(
+        self,
+        class_counts,
+        from_logits=False,
+        temperature=1.0,
+        reduction="sum_over_batch_size",
+        name="logit_adjusted_crossentropy",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        counts = np.asarray(class_counts, dtype=np.float64)
+        are_counts = np.isfinite(counts).all() and (counts >= 0.0).all()
+        if counts.ndim != 1 or counts.size < 2 or not are_counts:
+            raise ValueError(
+                "Invalid value for argument `class_counts`. Expected one "
+                "number >= 0 for each of two or more classes. Received: "
+                f"class_counts={class_counts}."
+            )
+        if not counts.any():
+            raise ValueError(
+                "Invalid value for argument `class_counts`. Expected a class "
+                f"with samples. Received: class_counts={class_counts}."
+            )
+        if not temperature >= 0.0:
+            raise ValueError(
+                "Invalid value for argument `temperature`. Expected a float "
+                f">= 0. Received: temperature={temperature}."
+            )
+        self.class_counts = counts.tolist()
+        self.from_logits = from_logits
+        self.temperature = float(temperature)
+        counts = np.where(counts > 0.0, counts, counts[counts > 0.0].min())
+        self._log_frequencies = temperature * np.log(counts / counts.sum())
+
+    def call(self, y_true, y_pred):
+        if not self.from_logits:
+            epsilon = keras.config.epsilon()
+            y_pred = keras.ops.log(keras.ops.clip(y_pred, epsilon, 1.0))
+        shift = keras.ops.convert_to_tensor(self._log_frequencies, y_pred.dtype)
+        logits = y_pred + shift
+        if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1]:
+            return keras.losses.categorical_crossentropy(
+                y_true, logits, from_logits=True
+            )
+        return keras.losses.sparse_categorical_crossentropy(
+            y_true, logits, from_logits=True
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "class_counts": self.class_counts,
+            "from_logits": self.from_logits,
+            "temperature": self.temperature,
+        }

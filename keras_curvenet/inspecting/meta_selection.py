@@ -1,0 +1,99 @@
+"""A meta set without clean data: samples whose labels are surely right."""
+
+import numbers
+import warnings
+
+import numpy as np
+
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+
+# Share of the samples with probably right labels, the best of a class, that
+# meta samples are drawn from. Drawing lets them be more than the easiest.
+_DRAWN_FROM = 0.5
+
+
+def select_meta_samples(curves, samples_per_class=20, seed=0):
+    """Ids of a balanced set of samples whose labels are probably right.
+
+    Of each observed class, samples are drawn from the better half of those
+    whose label quality is at least 0.5. A class with too few of them gives
+    what it has; if it has none, the better half of all its samples. A warning
+    names such classes.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+        samples_per_class: Int >= 1.
+        seed: Int, of the drawing.
+
+    Returns:
+        Int64 ids, ascending by class.
+
+    Raises:
+        TypeError: If `curves` is not a `LossCurves`.
+        ValueError: If it has fewer than two epochs or no sample that was ever
+            seen, or `samples_per_class` is not a positive int.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    losses = np.random.default_rng(0).uniform(size=(200, 10))
+    losses[::4] += 2.0
+    curves = kcn.LossCurves(losses, labels=np.arange(200) % 2)
+    kcn.select_meta_samples(curves, samples_per_class=5)  # 10 ids
+    ```
+    """
+    if (
+        not isinstance(samples_per_class, numbers.Integral)
+        or samples_per_class < 1
+    ):
+        raise ValueError(
+            "Invalid value for argument `samples_per_class`. Expected an int "
+            f">= 1. Received: samples_per_class={samples_per_class}."
+        )
+    scores = label_quality_scores(curves)
+    best_first = np.argsort(-scores, kind="stable")
+    best_first = best_first[: np.count_nonzero(~np.isnan(scores))]
+    if best_first.size == 0:
+        raise ValueError(
+            "Invalid value for argument `curves`. Expected samples with a "
+            f"finite loss. Received: {curves}, in which no sample was seen."
+        )
+    rng = np.random.default_rng(seed)
+    chosen, short, suspect = [], [], []
+    for label in np.unique(curves.labels[best_first]):
+        members = best_first[curves.labels[best_first] == label]
+        num_right = np.count_nonzero(scores[members] >= 0.5)
+        if num_right == 0:
+            suspect.append(int(label))
+            num_right = len(members)
+            pool = members[: -(-len(members) // 2)]
+        else:
+            size = max(int(_DRAWN_FROM * num_right), samples_per_class)
+            pool = members[: min(size, num_right)]
+        size = min(samples_per_class, len(pool))
+        if size < samples_per_class:
+            short.append(int(label))
+        chosen.append(rng.choice(pool, size, replace=False))
+    _warn(short, suspect, samples_per_class)
+    return np.concatenate(chosen).astype(np.int64)
+
+
+def _warn(short, suspect, samples_per_class):
+    """Says for which classes something else was done than asked for."""
+    if suspect:
+        warnings.warn(
+            "All samples of class(es) "
+            f"{suspect} look wrongly labelled. Meta samples were drawn from "
+            "the better half of each. Check these classes, or pass "
+            "`meta_data` with samples you trust.",
+            stacklevel=3,
+        )
+    if short:
+        warnings.warn(
+            f"Class(es) {short} have fewer than {samples_per_class} samples "
+            "with probably right labels. The meta set has fewer of them.",
+            stacklevel=3,
+        )

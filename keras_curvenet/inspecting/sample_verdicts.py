@@ -1,0 +1,55 @@
+"""Rare or wrong: a verdict on every sample."""
+
+import numpy as np
+
+from keras_curvenet.inspecting.label_quality import estimate_class_counts
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+
+# A class is in the tail if it has fewer right labels than this share of the
+# mean over the classes.
+_TAIL_SHARE = 0.5
+
+
+def sample_verdicts(curves):
+    """Tells samples with wrong labels from those of rare classes.
+
+    Both have a large loss for most of the training. A sample is a suspect
+    where its label quality is below 0.5. Otherwise it is of the tail, if its
+    observed class has less than half as many probably right labels as classes
+    have in the mean, or of the head. How often this is right:
+    `benchmarks/RESULTS.md`, "Tail or noise".
+
+    Reference: Jiang et al., 2022, introduction.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+
+    Returns:
+        String array `(num_samples,)` of `"clean head"`, `"clean tail"`,
+        `"suspect"`, and `"unseen"` for samples that were never seen.
+
+    Raises:
+        TypeError: If `curves` is not a `LossCurves`.
+        ValueError: If it has fewer than two epochs.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    losses = np.array([[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.1, 0.6]])
+    curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0, 0, 0, 0, 0, 1])
+    kcn.sample_verdicts(curves)[-2:]  # ["suspect", "clean tail"]
+    ```
+    """
+    scores = label_quality_scores(curves)
+    counts = estimate_class_counts(curves)
+    has_samples = np.isin(np.arange(curves.num_classes), curves.labels)
+    is_tail_class = counts < _TAIL_SHARE * counts[has_samples].mean()
+    is_tail = is_tail_class[np.maximum(curves.labels, 0)]
+    return np.select(
+        [np.isnan(scores), scores < 0.5, is_tail],
+        ["unseen", "suspect", "clean tail"],
+        "clean head",
+    )

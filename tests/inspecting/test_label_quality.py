@@ -1,0 +1,219 @@
+import numpy as np
+import pytest
+
+import keras_curvenet as kcn
+from keras_curvenet.inspecting import label_quality
+
+
+def planted_curves(
+    num_samples=400, noise_rate=0.3, num_classes=2, num_epochs=20, seed=0
+):
+    """Curves that fall where labels are right, and stay up where wrong."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num_samples) % num_classes
+    is_wrong = rng.uniform(size=num_samples) < noise_rate
+    level = np.where(is_wrong, 2.0, np.linspace(2.0, 0.1, num_epochs)[:, None])
+    noise = rng.normal(scale=0.3, size=(num_samples, num_epochs))
+    return kcn.LossCurves(np.abs(level.T + noise), labels), is_wrong
+
+
+# The mathematics.
+
+
+def test_suspicion_by_hand():
+    # Class 0 has the mean curve (2, 1), class 1 the curve (4, 3), all samples
+    # (8/3, 5/3); the medians of the epochs are 3 and 2. Class means are
+    # shrunk with the weight of two samples: class 0 to (2*2 + 2*8/3) / 4.
+    curves = kcn.LossCurves([[1.0, 0.0], [3.0, 2.0], [4.0, 3.0]], [0, 0, 1])
+    overall = np.array([8.0, 5.0]) / 3.0
+    mean = (2.0 * np.array([2.0, 1.0]) + 2.0 * overall) / 4.0
+    expected = 2.0 / 3.0 * mean + overall / 3.0
+    excess = np.array([1.0, 0.0]) - expected
+    suspicion = label_quality.label_suspicion(curves)
+    assert suspicion[0] == pytest.approx(
+        (3.0 * excess[0] + 2.0 * excess[1]) / 5
+    )
+
+
+def test_epochs_in_which_most_are_fitted_do_not_count():
+    values = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 9.0]])
+    curves = kcn.LossCurves(values, [0, 0, 0, 0])
+    suspicion = label_quality.label_suspicion(curves)
+    np.testing.assert_allclose(suspicion, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "threshold"),
+    [
+        ([0.0, 0.0, 0.0, 1.0, 1.0], 0.5),
+        ([0.0, 1.0, 2.0, 10.0], 6.0),
+        ([3.0, 1.0, -5.0, -6.0, 2.0], -2.0),
+    ],
+)
+def test_two_groups_by_hand(values, threshold):
+    found, share = label_quality._two_groups(np.array(values))
+    assert found == threshold
+    values = np.array(values)
+    means = [values[values > found].mean(), values[values <= found].mean()]
+    between = np.where(values > found, *means).var()
+    assert share == pytest.approx(between / values.var())
+
+
+def test_two_groups_of_equal_values():
+    assert label_quality._two_groups(np.full(4, 2.0)) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "expected"),
+    [("standard_normal", 0.637), ("standard_exponential", 0.648)],
+)
+def test_one_group_is_below_the_least_separation(draw, expected):
+    values = getattr(np.random.default_rng(0), draw)(100_000)
+    share = label_quality._two_groups(values)[1]
+    assert share == pytest.approx(expected, abs=0.01)
+    assert share < label_quality._LEAST_SEPARATION
+
+
+# Scores, issues and rates of planted errors.
+
+
+def test_planted_errors_are_found():
+    curves, is_wrong = planted_curves()
+    scores = kcn.label_quality_scores(curves)
+    assert scores.shape == (400,) and scores.dtype == np.float64
+    assert (scores >= 0.0).all() and (scores <= 1.0).all()
+    assert scores[is_wrong].max() < 0.5 < scores[~is_wrong].min()
+    issues = kcn.find_label_issues(curves)
+    assert set(issues) == set(np.flatnonzero(is_wrong))
+    assert (np.diff(scores[issues]) >= 0.0).all()
+    rates = [is_wrong[curves.labels == label].mean() for label in range(2)]
+    np.testing.assert_allclose(kcn.estimate_noise_rates(curves), rates)
+    counts = np.bincount(curves.labels[~is_wrong])
+    np.testing.assert_array_equal(kcn.estimate_class_counts(curves), counts)
+
+
+def test_few_wrong_labels_are_found():
+    curves, is_wrong = planted_curves(2000, noise_rate=0.02)
+    issues = kcn.find_label_issues(curves)
+    assert is_wrong[issues].mean() > 0.9
+    assert np.isin(np.flatnonzero(is_wrong), issues).mean() > 0.5
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 40])
+def test_clean_data_has_few_issues(num_classes):
+    curves, _ = planted_curves(400, 0.0, num_classes)
+    assert len(kcn.find_label_issues(curves)) <= 4
+
+
+def test_far_out_by_hand():
+    # One group: its quartiles are 1 and 3, so that 9 is the limit.
+    suspicion = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0, 4.0])
+    assert label_quality._decision(suspicion)[0] == 9.0
+
+
+def test_issues_of_a_given_noise_rate():
+    curves, _ = planted_curves()
+    scores = kcn.label_quality_scores(curves)
+    worst = kcn.find_label_issues(curves, noise_rate=0.1)
+    np.testing.assert_array_equal(worst, np.argsort(scores)[:40])
+    assert kcn.find_label_issues(curves, noise_rate=0.0).size == 0
+    assert kcn.find_label_issues(curves, noise_rate=1.0).size == 400
+
+
+def test_issues_of_noise_rates_by_class():
+    curves, _ = planted_curves()
+    scores = kcn.label_quality_scores(curves)
+    issues = kcn.find_label_issues(curves, noise_rate=[0.05, 0.2])
+    assert np.bincount(curves.labels[issues]).tolist() == [10, 40]
+    assert (np.diff(scores[issues]) >= 0.0).all()
+
+
+def test_the_order_of_samples_does_not_matter():
+    curves, _ = planted_curves()
+    order = np.random.default_rng(1).permutation(400)
+    mixed = kcn.LossCurves(curves.values[order], curves.labels[order])
+    np.testing.assert_allclose(
+        kcn.label_quality_scores(mixed),
+        kcn.label_quality_scores(curves)[order],
+        rtol=1e-6,
+    )
+
+
+def test_a_rare_class_is_not_taken_for_wrong_labels():
+    rng = np.random.default_rng(0)
+    head = np.linspace(2.0, 0.1, 20) + rng.normal(scale=0.1, size=(300, 20))
+    tail = np.linspace(2.5, 0.6, 20) + rng.normal(scale=0.1, size=(12, 20))
+    wrong = 2.2 + rng.normal(scale=0.1, size=(60, 20))
+    labels = np.repeat([0, 1, 0, 1], [300, 12, 56, 4])
+    curves = kcn.LossCurves(np.concatenate([head, tail, wrong]), labels)
+    issues = kcn.find_label_issues(curves)
+    np.testing.assert_array_equal(np.sort(issues), np.arange(312, 372))
+
+
+# Gaps, and what cannot be.
+
+
+def test_unseen_samples_have_no_score():
+    curves, is_wrong = planted_curves()
+    values, labels = curves.values.copy(), curves.labels.copy()
+    values[:3], labels[:3] = np.nan, -1
+    gaps = kcn.LossCurves(values, labels)
+    scores = kcn.label_quality_scores(gaps)
+    assert np.isnan(scores[:3]).all() and np.isfinite(scores[3:]).all()
+    issues = kcn.find_label_issues(gaps)
+    assert set(issues) == set(np.flatnonzero(is_wrong)) - {0, 1, 2}
+    assert kcn.find_label_issues(gaps, noise_rate=1.0).size == 397
+    assert np.isfinite(kcn.estimate_noise_rates(gaps)).all()
+
+
+def test_losses_that_were_not_finite_are_suspect():
+    curves, is_wrong = planted_curves()
+    values = curves.values.copy()
+    values[5], values[6, ::2] = np.inf, np.nan
+    scores = kcn.label_quality_scores(kcn.LossCurves(values, curves.labels))
+    assert scores[5] < 0.5
+    assert (scores[6] < 0.5) == is_wrong[6]
+
+
+def test_no_sample_was_seen():
+    curves = kcn.LossCurves(np.full((3, 4), np.nan), [-1, -1, -1])
+    assert np.isnan(kcn.label_quality_scores(curves)).all()
+    assert kcn.find_label_issues(curves).size == 0
+    assert kcn.estimate_noise_rates(curves).tolist() == [0.0]
+
+
+def test_equal_curves_have_no_issues():
+    curves = kcn.LossCurves(np.ones((6, 4)), [0, 0, 0, 1, 1, 1])
+    assert (kcn.label_quality_scores(curves) >= 0.5).all()
+    assert kcn.find_label_issues(curves).size == 0
+
+
+def test_classes_without_samples():
+    curves = kcn.LossCurves(np.ones((3, 4)), [0, 0, 2], num_classes=5)
+    assert kcn.estimate_noise_rates(curves).tolist() == [0.0] * 5
+    assert kcn.estimate_class_counts(curves).tolist() == [2, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        kcn.label_quality_scores,
+        kcn.find_label_issues,
+        kcn.estimate_noise_rates,
+        kcn.estimate_class_counts,
+        kcn.select_meta_samples,
+        kcn.sample_verdicts,
+    ],
+)
+def test_invalid_curves(function):
+    with pytest.raises(TypeError, match="Received: ndarray"):
+        function(np.ones((3, 4)))
+    with pytest.raises(ValueError, match="at least two epochs"):
+        function(kcn.LossCurves(np.ones((3, 1)), [0, 1, 1]))
+
+
+@pytest.mark.parametrize("noise_rate", [-0.1, 1.1, [0.1], [[0.1, 0.1]], np.nan])
+def test_invalid_noise_rate(noise_rate):
+    curves, _ = planted_curves()
+    with pytest.raises(ValueError, match="Received: noise_rate="):
+        kcn.find_label_issues(curves, noise_rate=noise_rate)
