@@ -1,5 +1,6 @@
 """When weights are learned, when they are frozen, and what came of it."""
 
+import math
 import warnings
 
 import keras
@@ -10,11 +11,15 @@ import numpy as np
 _COLLAPSED_ABOVE_MINIMUM = 0.05
 _LEAST_SPREAD = 1e-4
 
+# The meta loss of an epoch over that of the one before, from which on CurveNet
+# does not follow it.
+_JUMP = 2.0
+
 
 class AllocatingPhases(keras.callbacks.Callback):
     """Lets a `CurveWeightedModel` learn weights in the first epochs only.
 
-    After them, its CurveNet is the one of the epoch with the lowest meta loss.
+    An epoch in which the meta loss jumps up leaves CurveNet as it was.
 
     Args:
         meta_epochs: Int >= 0. Weights are learned while the epoch's number is
@@ -25,11 +30,15 @@ class AllocatingPhases(keras.callbacks.Callback):
         super().__init__()
         self.meta_epochs = meta_epochs
         self._was_learning = False
+        self._before = []
 
     def on_epoch_begin(self, epoch, logs=None):
         learns = epoch < self.meta_epochs
         if epoch == 0:
-            self.model.best_curve_net.forget()
+            self.model.last_meta_loss.assign(np.inf)
+        if learns:
+            variables = self.model.curve_net.variables
+            self._before = [(v, v.numpy()) for v in variables]
         if self._was_learning and not learns:
             self._warn()
         self._was_learning = learns
@@ -37,12 +46,24 @@ class AllocatingPhases(keras.callbacks.Callback):
         self.model.make_train_function()
 
     def on_epoch_end(self, epoch, logs=None):
+        if epoch >= self.meta_epochs:
+            return
         model = self.model
-        if epoch < self.meta_epochs:
-            meta_loss = float(model.meta_loss_tracker.result())
-            model.best_curve_net.update(model.curve_net, meta_loss)
-        if epoch == self.meta_epochs - 1:
-            model.best_curve_net.restore(model.curve_net)
+        meta_loss = float(logs["meta_loss"])  # Validation reset the tracker.
+        last = float(model.last_meta_loss)
+        if not meta_loss <= _JUMP * last:  # Not a number is a jump, too.
+            warnings.warn(
+                f"The meta loss jumped from {last:.3g} to {meta_loss:.3g} in "
+                f"epoch {epoch + 1}: training was unstable. CurveNet is put "
+                "back to where it was before that epoch. A lower learning "
+                "rate avoids this.",
+                stacklevel=2,
+            )
+            for variable, value in self._before:
+                variable.assign(value)
+        model.last_meta_loss.assign(
+            meta_loss if math.isfinite(meta_loss) else np.inf
+        )
 
     def on_train_end(self, logs=None):
         if self._was_learning:

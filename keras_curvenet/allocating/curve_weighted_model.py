@@ -13,7 +13,6 @@ from keras_curvenet.allocating.base_model import check_base_model
 from keras_curvenet.allocating.base_model import classes_of_outputs
 from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.allocating.base_model import warn_if_trained
-from keras_curvenet.allocating.best_curve_net import BestCurveNet
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import prepared_curves
 from keras_curvenet.allocating.curve_net import refuse_other_curves
@@ -42,8 +41,12 @@ class CurveWeightedModel(keras.Model):
     the weighted training loss is tried on the watched layers, the loss of a
     small trusted *meta set* is taken after it, and CurveNet follows that
     loss's gradient. Then the base model makes its actual step with the new
-    weights. After `meta_epochs` epochs CurveNet stays as it was after the one
-    with the lowest meta loss.
+    weights. After `meta_epochs` epochs CurveNet stays as it is.
+
+    Where the meta loss of an epoch is more than twice that of the epoch before,
+    training was unstable for some steps: then any sample's training lowers the
+    meta loss, and all weights rise. CurveNet is put back to where it was before
+    that epoch, with a warning.
 
     `top_layers` chooses the watched layers (SLMO, skip layer meta
     optimization). All layers below count as constants in the virtual and the
@@ -151,11 +154,15 @@ class CurveWeightedModel(keras.Model):
         self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
         self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
         self.sample_size_tracker = EffectiveSampleSize()
-        self.best_curve_net = None
-        if curve_net is not None:
-            self.best_curve_net = BestCurveNet(curve_net)
+        # Of the epoch before; saved, so that training goes on where it was.
+        self.last_meta_loss = self.add_weight(
+            name="last_meta_loss",
+            dtype="float32",
+            initializer=keras.initializers.Constant(np.inf),
+            trainable=False,
+        )
         self._split = None
-        self._loss_curves = None
+        self.loss_curves = None
         self._curves = None
         self.meta_sample_ids = None
         self.curve_labels = None
@@ -588,14 +595,13 @@ class CurveWeightedModel(keras.Model):
             curve_length = curves.shape[1]
             if self.curve_net is None:
                 self.curve_net = CurveNet(loss_curves.num_classes, curve_length)
-                self.best_curve_net = BestCurveNet(self.curve_net)
             refuse_other_curves(self.curve_net, loss_curves, curve_length)
-            self._loss_curves = loss_curves
+            self.loss_curves = loss_curves
         self._curves, self.curve_labels = curves, labels
 
     def _chosen_meta_set(self, train):
         """The training samples that the curves trust, as arrays."""
-        curves = self._loss_curves
+        curves = self.loss_curves
         trained = LossCurves(
             curves.values[: train.num_samples],
             curves.labels[: train.num_samples],
