@@ -25,11 +25,14 @@ class EpochRecord:
             tf.zeros([len(self._PROBLEMS)], tf.int64), trainable=False
         )
         self._multi_hot = tf.Variable(False, trainable=False)
+        self._predictions = None
 
     def clear(self):
         """Forgets the losses of the epoch before, and keeps the labels."""
         self.losses.assign(tf.fill([self.num_samples], np.float32(np.nan)))
         self._counts.assign(tf.zeros_like(self._counts))
+        if self._predictions is not None:
+            self._predictions.assign(tf.zeros_like(self._predictions))
 
     def write(self, sample_ids, losses, labels, invalid, not_one_hot):
         """Writes a batch; all arguments have shape `(batch,)`."""
@@ -52,6 +55,30 @@ class EpochRecord:
         self._counts.assign_add(
             tf.stack([tf.math.count_nonzero(flags) for flags in counted])
         )
+
+    def write_predictions(self, sample_ids, probabilities):
+        """Writes a batch's class probabilities `(batch, num_classes)`."""
+        if self._predictions is None:
+            shape = [self.num_samples, probabilities.shape[1]]
+            with tf.init_scope():
+                self._predictions = tf.Variable(tf.zeros(shape))
+                self._summed = tf.Variable(tf.zeros(shape))
+        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
+        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
+        earlier = tf.gather(self._predictions, rows)
+        usable = in_range & tf.reduce_all(
+            tf.math.is_finite(probabilities), axis=1
+        )
+        probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
+        self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
+
+    def add_predictions(self, weight):
+        """Adds the epoch's predictions to those of the epochs before."""
+        self._summed.assign_add(weight * self._predictions)
+
+    def summed_predictions(self):
+        """Float32 `(num_samples, num_classes)`, weighted sums over epochs."""
+        return self._summed.numpy()
 
     def problems(self):
         """Dict of what was counted in this epoch."""

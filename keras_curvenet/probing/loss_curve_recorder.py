@@ -10,6 +10,9 @@ from keras_curvenet.probing.epoch_record import EpochRecord
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
+from keras_curvenet.probing.predicted_probabilities import (
+    predicted_probabilities,
+)
 from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.sample_ids import dataset_behind
 from keras_curvenet.probing.sample_ids import is_weighted
@@ -50,9 +53,18 @@ class LossCurveRecorder(keras.callbacks.Callback):
             integer targets are the class, one-hot ones by argmax, binary ones
             by 0.5; multi-hot and per-position targets and several outputs
             count as one class.
+        record_predictions: Bool. Whether `mean_predictions` is recorded, for
+            suggestions of better labels. It takes 8 bytes per sample and
+            class, however many epochs.
 
     Attributes:
         loss_curves: `LossCurves` of the epochs recorded so far.
+        mean_predictions: Float32 `(num_samples, num_classes)`: the class
+            probabilities of each sample in the training steps, averaged over
+            epochs that count by their median loss, since later the network
+            knows wrong labels by heart. The largest suggests a label. Rows of
+            zeros for samples that were never seen. Of the present process
+            only: not in the file.
 
     Raises:
         ValueError: During `fit`, if the dataset has no sample ids, an id's
@@ -77,7 +89,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, filepath=None, label_fn=None):
+    def __init__(self, filepath=None, label_fn=None, record_predictions=False):
         super().__init__()
         if label_fn is not None and not callable(label_fn):
             raise TypeError(
@@ -86,6 +98,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
             )
         self.filepath = None if filepath is None else os.fspath(filepath)
         self.label_fn = label_fn
+        self.record_predictions = record_predictions
         self._columns = []  # What complete epochs left behind.
         self._labels = None
         self._num_classes = None
@@ -108,6 +121,19 @@ class LossCurveRecorder(keras.callbacks.Callback):
         unseen = np.isnan(values).all(axis=1)
         labels = np.where(unseen, -1, self._labels)
         return LossCurves(values, labels, self._num_classes)
+
+    @property
+    def mean_predictions(self):
+        if not (self.record_predictions and self._columns):
+            raise ValueError(
+                "No predictions were recorded. Expected at least one complete "
+                "epoch with `LossCurveRecorder(record_predictions=True)`. "
+                f"Received: record_predictions={self.record_predictions}, "
+                f"{len(self._columns)} epochs."
+            )
+        sums = self._record.summed_predictions()
+        totals = sums.sum(axis=1, keepdims=True)
+        return sums / np.where(totals > 0.0, totals, 1.0)
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -151,6 +177,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
             return
         column = record.losses.numpy()
         self._columns = [*self._columns[: self._next_column], column]
+        if self.record_predictions:
+            finite = column[np.isfinite(column)]
+            record.add_predictions(np.median(finite) if finite.size else 0.0)
         self._next_column += 1
         self._labels = record.labels.numpy()
         self._num_classes = self._traced_num_classes
@@ -246,6 +275,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         )
         self._traced_num_classes = num_classes
         self._record.write(sample_ids, losses, labels, invalid, not_one_hot)
+        if self.record_predictions:
+            probabilities = predicted_probabilities(self.model.loss, y_pred)
+            self._record.write_predictions(sample_ids, probabilities)
 
     def _check(self, record, epoch):
         """Raises ValueError where the epoch's record can't be trusted."""

@@ -161,6 +161,29 @@ class LossCurves:
         values = np.where(np.isposinf(values), largest[labels], values)
         return values, means, overall
 
+    def to_dataframe(self):
+        """The curves as a pandas table, for other tools.
+
+        Returns:
+            A `pandas.DataFrame` with a row for each sample and the columns
+            `sample_id`, `label` and, for each epoch, `loss_1`, `loss_2`, ...
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "A table needs pandas, which is not installed. Run "
+                "`pip install pandas`."
+            ) from error
+        epochs = range(1, self.num_epochs + 1)
+        table = pd.DataFrame(self.values, columns=[f"loss_{e}" for e in epochs])
+        table.insert(0, "label", self.labels)
+        table.insert(0, "sample_id", np.arange(self.num_samples))
+        return table
+
     def save(self, filepath):
         """Writes the curves to one `.npz` file.
 
