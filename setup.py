@@ -12,6 +12,7 @@ EXAMPLES = [
     "absl-py",
     "importlib_resources",  # tensorflow-datasets imports it undeclared.
     "matplotlib",
+    "pandas",
     "scikit-learn",
     "tensorboard",
     "tensorflow-datasets",
@@ -36,7 +37,7 @@ setuptools.setup(
     extras_require={
         "examples": EXAMPLES,
         "test": TEST,
-        "benchmarks": EXAMPLES,
+        "benchmarks": [*EXAMPLES, "cleanlab"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

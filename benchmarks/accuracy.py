@@ -237,9 +237,9 @@ def method_of(name):
     return functools.partial(METHODS[kind], **arguments)
 
 
-def run(method, seed):
-    """Figures of one method with one seed."""
-    data = load(
+def load_data(seed):
+    """The corrupted data that the flags ask for."""
+    return load(
         FLAGS.dataset,
         FLAGS.max_per_class,
         FLAGS.imbalance_factor,
@@ -248,6 +248,11 @@ def run(method, seed):
         FLAGS.meta_per_class,
         seed,
     )
+
+
+def run(method, seed):
+    """Figures of one method with one seed."""
+    data = load_data(seed)
     start = time.perf_counter()
     result = method_of(method)(data, seed)
     history, extra = result if isinstance(result, tuple) else (result, {})

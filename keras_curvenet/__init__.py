@@ -28,10 +28,13 @@ from keras_curvenet.allocating.curve_weighted_model import CurveWeightedModel
 from keras_curvenet.allocating.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
 )
+from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.curve_tensor_board import CurveTensorBoard
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
@@ -42,6 +45,7 @@ from keras_curvenet.version import __version__
 
 __all__ = [
     "CurveNet",
+    "CurveTensorBoard",
     "CurveWeightedModel",
     "LogitAdjustedCrossentropy",
     "LossCurveRecorder",
@@ -53,6 +57,8 @@ __all__ = [
     "estimate_noise_rates",
     "find_label_issues",
     "label_quality_scores",
+    "label_report",
+    "plots",
     "sample_verdicts",
     "select_meta_samples",
     "with_sample_ids",

@@ -13,8 +13,10 @@ import keras_curvenet as kcn
 
 
 def public_objects():
-    names = [f"kcn.{n}" for n in kcn.__all__ if n != "datasets"]
+    modules = ("datasets", "plots")
+    names = [f"kcn.{n}" for n in kcn.__all__ if n not in modules]
     names += [f"kcn.datasets.{n}" for n in kcn.datasets.__all__]
+    names += [f"kcn.plots.{n}" for n in dir(kcn.plots) if n[:5] == "plot_"]
     return [name for name in names if name != "kcn.__version__"]
 
 

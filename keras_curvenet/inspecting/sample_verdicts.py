@@ -44,12 +44,23 @@ def sample_verdicts(curves):
     ```
     """
     scores = label_quality_scores(curves)
-    counts = estimate_class_counts(curves)
     has_samples = np.isin(np.arange(curves.num_classes), curves.labels)
-    is_tail_class = counts < _TAIL_SHARE * counts[has_samples].mean()
+    is_tail_class = tail_classes(estimate_class_counts(curves), has_samples)
     is_tail = is_tail_class[np.maximum(curves.labels, 0)]
     return np.select(
         [np.isnan(scores), scores < 0.5, is_tail],
         ["unseen", "suspect", "clean tail"],
         "clean head",
     )
+
+
+def tail_classes(counts, has_samples):
+    """Bool `(num_classes,)`: the classes with few samples.
+
+    Args:
+        counts: Numbers of samples `(num_classes,)`.
+        has_samples: Bool `(num_classes,)`, the classes that the mean is of.
+    """
+    if not has_samples.any():
+        return np.zeros(len(counts), bool)
+    return counts < _TAIL_SHARE * counts[has_samples].mean()

@@ -1,29 +1,14 @@
 import warnings
 
 import numpy as np
+import planted
 import pytest
 
 import keras_curvenet as kcn
 
 
-def curves_of(sizes, noise_rate=0.25, seed=0):
-    """Curves of classes of these sizes, some of each with wrong labels."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    num_wrong = [round(noise_rate * size) for size in sizes]
-    is_wrong = np.concatenate(
-        [
-            np.arange(size) < wrong
-            for size, wrong in zip(sizes, num_wrong, strict=True)
-        ]
-    )
-    level = np.where(is_wrong, 2.0, np.linspace(2.0, 0.1, 20)[:, np.newaxis])
-    noise = rng.normal(scale=0.3, size=(len(labels), 20))
-    return kcn.LossCurves(np.abs(level.T + noise), labels), is_wrong
-
-
 def test_chosen_samples_are_balanced_and_right():
-    curves, is_wrong = curves_of([200, 100, 60])
+    curves, is_wrong = planted.curves_of([200, 100, 60])
     chosen = kcn.select_meta_samples(curves, samples_per_class=20)
     assert chosen.dtype == np.int64
     assert np.bincount(curves.labels[chosen]).tolist() == [20, 20, 20]
@@ -32,7 +17,7 @@ def test_chosen_samples_are_balanced_and_right():
 
 
 def test_chosen_samples_are_not_only_the_easiest():
-    curves, _ = curves_of([400])
+    curves, _ = planted.curves_of([400])
     scores = kcn.label_quality_scores(curves)
     chosen = kcn.select_meta_samples(curves, samples_per_class=20)
     ranks = np.argsort(np.argsort(-scores))[chosen]
@@ -41,7 +26,7 @@ def test_chosen_samples_are_not_only_the_easiest():
 
 
 def test_the_seed_decides():
-    curves, _ = curves_of([100, 100])
+    curves, _ = planted.curves_of([100, 100])
     first, again, other = (
         kcn.select_meta_samples(curves, 10, seed=seed) for seed in (0, 0, 1)
     )
@@ -50,7 +35,7 @@ def test_the_seed_decides():
 
 
 def test_small_classes_give_what_they_have():
-    curves, is_wrong = curves_of([200, 8, 1])
+    curves, is_wrong = planted.curves_of([200, 8, 1])
     with pytest.warns(UserWarning, match=r"\[1, 2\] have fewer than 20"):
         chosen = kcn.select_meta_samples(curves)
     counts = np.bincount(curves.labels[chosen], minlength=3)
@@ -59,7 +44,7 @@ def test_small_classes_give_what_they_have():
 
 
 def test_a_class_of_suspects_only():
-    curves, _ = curves_of([200, 60])
+    curves, _ = planted.curves_of([200, 60])
     values = curves.values.copy()
     values[200:] = np.random.default_rng(0).uniform(3.0, 4.0, size=(60, 20))
     with pytest.warns(UserWarning, match=r"class\(es\) \[1\] look wrongly"):
@@ -79,7 +64,7 @@ def test_one_class_and_two_epochs():
 
 
 def test_unseen_samples_and_classes_are_left_out():
-    curves, _ = curves_of([100, 100])
+    curves, _ = planted.curves_of([100, 100])
     values, labels = curves.values.copy(), curves.labels.copy()
     values[100:110], labels[100:110] = np.nan, -1
     gaps = kcn.LossCurves(values, labels, num_classes=4)
@@ -92,6 +77,6 @@ def test_unseen_samples_and_classes_are_left_out():
 
 @pytest.mark.parametrize("samples_per_class", [0, -1, 2.5, "all"])
 def test_invalid_samples_per_class(samples_per_class):
-    curves, _ = curves_of([20])
+    curves, _ = planted.curves_of([20])
     with pytest.raises(ValueError, match="Received: samples_per_class="):
         kcn.select_meta_samples(curves, samples_per_class)

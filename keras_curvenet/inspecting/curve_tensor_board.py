@@ -1,0 +1,138 @@
+"""CurveTensorBoard: what becomes of the sample weights, in TensorBoard."""
+
+import io
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.label_quality import estimate_noise_rates
+
+# Classes that get a histogram and scalars of their own; the rest are in the
+# overall ones and in that of the classes' means.
+_MOST_CLASSES = 20
+
+
+class CurveTensorBoard(keras.callbacks.Callback):
+    """Writes sample weights and label issues for TensorBoard.
+
+    For `CurveWeightedModel.fit`, beside `keras.callbacks.TensorBoard`. Each
+    epoch: histograms of the sample weights, of all samples, of the classes'
+    means and of each of the first 20 classes; the mean weight of these
+    classes; and the logs `meta_loss`, `mean_weight` and
+    `effective_sample_size`. Once, when training begins: a table of the
+    estimated noise rates and, where images are given, pictures of the worst
+    label issues and of the loss curves by group, for which matplotlib is
+    needed.
+
+    Args:
+        log_dir: Path of the folder to write to.
+        images: Array of images by sample id, or None; what
+            `keras_curvenet.plots.plot_label_issues` takes.
+        class_names: Sequence of strings, or None for the classes' numbers.
+
+    Raises:
+        ImportError: During `fit`, if images are given and matplotlib is not
+            installed.
+        ValueError: During `fit`, if the model is not a `CurveWeightedModel`.
+
+    Example:
+
+    ```python
+    import keras
+    import keras_curvenet as kcn
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 4)), np.arange(80) % 2
+    curves = kcn.LossCurves(rng.uniform(size=(80, 8)), labels=y)
+    layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
+    weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
+    weighted.compile("sgd", "sparse_categorical_crossentropy")
+    weighted.fit(
+        x,
+        y,
+        epochs=2,
+        loss_curves=curves,
+        meta_data=(x[:8], y[:8]),
+        callbacks=[kcn.CurveTensorBoard("logs")],
+    )
+    ```
+    """
+
+    def __init__(self, log_dir, images=None, class_names=None):
+        super().__init__()
+        self.log_dir = os.fspath(log_dir)
+        self.images = images
+        self.class_names = class_names
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        curves = getattr(self.model, "loss_curves", None)
+        if curves is None:
+            raise ValueError(
+                "CurveTensorBoard writes what CurveWeightedModel learns. "
+                "Expected it in the callbacks of `CurveWeightedModel.fit`. "
+                f"Received: model '{self.model.name}' without loss curves."
+            )
+        folder = os.path.join(self.log_dir, "curves")
+        self._writer = tf.summary.create_file_writer(folder)
+        with self._writer.as_default(step=0):
+            tf.summary.text("noise_rates", self._table_of_noise_rates(curves))
+            if self.images is not None:
+                sheet = plots.plot_label_issues(
+                    curves, self.images, class_names=self.class_names
+                )
+                tf.summary.image("label_issues", _picture(sheet))
+                groups = plots.plot_loss_curves(curves)
+                tf.summary.image("loss_curves", _picture(groups))
+
+    def on_epoch_end(self, epoch, logs=None):
+        weights = self.model.sample_weights()
+        labels = self.model.curve_labels
+        counts = np.bincount(labels)
+        means = np.bincount(labels, weights) / np.maximum(counts, 1)
+        with self._writer.as_default(step=epoch):
+            tf.summary.histogram("sample_weights", weights)
+            tf.summary.histogram("mean_weight_of_classes", means[counts > 0])
+            for label in np.flatnonzero(counts)[:_MOST_CLASSES]:
+                name = self._name(label)
+                members = weights[labels == label]
+                tf.summary.histogram(f"sample_weights/{name}", members)
+                tf.summary.scalar(f"mean_weight/{name}", means[label])
+            for name in ("meta_loss", "mean_weight", "effective_sample_size"):
+                if name in (logs or {}):
+                    tf.summary.scalar(name, logs[name])
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        self._writer.close()
+
+    def _table_of_noise_rates(self, curves):
+        """A Markdown table: each class, its samples, its estimated rate."""
+        rates = estimate_noise_rates(curves)
+        seen = curves.labels[curves.labels >= 0]
+        counts = np.bincount(seen, minlength=curves.num_classes)
+        rows = [
+            "| class | samples | wrong labels (estimated) |",
+            "|---|---|---|",
+        ]
+        rows += [
+            f"| {self._name(label)} | {count:,} | {rate:.0%} |"
+            for label, (count, rate) in enumerate(
+                zip(counts, rates, strict=True)
+            )
+        ]
+        return "\n".join(rows)
+
+    def _name(self, label):
+        return plots.name_of_class(label, self.class_names)
+
+
+def _picture(figure):
+    """A figure as one image `(1, height, width, 4)`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return tf.image.decode_png(buffer.getvalue(), channels=4)[tf.newaxis]

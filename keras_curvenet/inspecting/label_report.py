@@ -1,0 +1,78 @@
+"""What is known of every sample's label, as a table."""
+
+import numpy as np
+
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+
+
+def label_report(curves, predictions=None, sample_weights=None):
+    """Everything known of each sample's label, as a pandas table.
+
+    Worst first; `report.to_csv(path, index=False)` writes it for other tools.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+        predictions: Float `(num_samples, num_classes)`, such as a recorder's
+            `mean_predictions`, or None.
+        sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
+            `CurveWeightedModel` gives them, or None.
+
+    Returns:
+        A `pandas.DataFrame` with a row for each sample and the columns
+        `sample_id`, `label`, `score` (label quality), `is_issue`, `verdict`;
+        with predictions `suggested_label`, and with weights `sample_weight`.
+
+    Raises:
+        ImportError: If pandas is not installed.
+        TypeError: If `curves` is not a `LossCurves`.
+        ValueError: If predictions or weights do not fit the curves.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
+    kcn.label_report(curves).to_csv("report.csv", index=False)
+    ```
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "The report needs pandas, which is not installed. Run "
+            "`pip install pandas`."
+        ) from error
+    scores = label_quality_scores(curves)
+    columns = {
+        "sample_id": np.arange(curves.num_samples),
+        "label": curves.labels,
+        "score": scores,
+        "is_issue": scores < 0.5,
+        "verdict": sample_verdicts(curves),
+    }
+    if predictions is not None:
+        predictions = _rows(predictions, curves, "predictions", 2)
+        columns["suggested_label"] = predictions.argmax(axis=1)
+    if sample_weights is not None:
+        columns["sample_weight"] = _rows(
+            sample_weights, curves, "sample_weights", 1
+        )
+    return pd.DataFrame(columns).sort_values(
+        "score", kind="stable", ignore_index=True
+    )
+
+
+def _rows(values, curves, argument, rank):
+    """An array with a row for each sample, checked."""
+    values = np.asarray(values)
+    if values.ndim != rank or len(values) != curves.num_samples:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a row for each "
+            f"of {curves.num_samples} samples. Received: an array of shape "
+            f"{values.shape}."
+        )
+    return values

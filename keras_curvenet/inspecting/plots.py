@@ -1,0 +1,346 @@
+"""Pictures of loss curves, sample weights and label issues.
+
+They need matplotlib, which is imported when a picture is drawn.
+"""
+
+import numpy as np
+
+from keras_curvenet.inspecting.label_quality import find_label_issues
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+from keras_curvenet.inspecting.sample_verdicts import tail_classes
+
+# Colours that colour-blind people tell apart (Okabe and Ito), with line styles
+# for print: by group.
+_STYLES = {
+    "clean head": ("#0072B2", "-"),
+    "clean tail": ("#56B4E9", "--"),
+    "suspect": ("#D55E00", "-."),
+    "right label, head": ("#0072B2", "-"),
+    "right label, tail": ("#56B4E9", "--"),
+    "wrong label, head": ("#D55E00", "-."),
+    "wrong label, tail": ("#E69F00", ":"),
+    "head": ("#0072B2", "-"),
+    "tail": ("#56B4E9", "--"),
+}
+
+
+def plot_loss_curves(curves, true_labels=None, ax=None):
+    """Draws the mean loss curve of each group of samples.
+
+    The band around a curve holds the middle half of the group's samples.
+    Groups come from `sample_verdicts`, or, where the true labels are known,
+    from them. Samples that were never seen are left out.
+
+    Reference: Jiang et al., 2022, figure 1.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+        true_labels: Int `(num_samples,)`, or None.
+        ax: Matplotlib axes to draw into, or None for a new figure.
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        TypeError: If `curves` is not a `LossCurves`.
+        ValueError: If `true_labels` do not fit the curves.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    losses = np.random.default_rng(0).uniform(size=(30, 8))
+    curves = kcn.LossCurves(losses, labels=np.arange(30) % 3)
+    kcn.plots.plot_loss_curves(curves).savefig("loss_curves.png")
+    ```
+    """
+    groups = _groups_of_curves(curves, true_labels)
+    ax = _axes(ax)
+    epochs = np.arange(1, curves.num_epochs + 1)
+    values = np.where(np.isfinite(curves.values), curves.values, np.nan)
+    for name, members in groups.items():
+        rows = values[members]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        if not len(rows):
+            continue
+        color, style = _STYLES[name]
+        seen = ~np.isnan(rows).all(axis=0)
+        low, high = np.nanquantile(rows[:, seen], [0.25, 0.75], axis=0)
+        ax.fill_between(epochs[seen], low, high, color=color, alpha=0.2, lw=0)
+        ax.plot(
+            epochs[seen],
+            np.nanmean(rows[:, seen], axis=0),
+            style,
+            color=color,
+            lw=2,
+            label=f"{name} (n = {len(rows):,})",
+        )
+    ax.set_title("Loss curves by group: mean and middle half")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("training loss")
+    _finish(ax, "no sample with a finite loss")
+    return ax.figure
+
+
+def plot_sample_weights(weights, labels, true_labels=None, ax=None):
+    """Draws the distribution of sample weights in frequent and rare classes.
+
+    Each group's histogram is in per cent of that group, so that small groups
+    can be seen beside large ones.
+
+    Args:
+        weights: Float `(num_samples,)`, as `sample_weights()` gives them.
+        labels: Int `(num_samples,)`, the observed classes. Classes with fewer
+            than half as many samples as the mean over classes are the tail.
+        true_labels: Int `(num_samples,)`, or None. Where given, right and
+            wrong labels are drawn apart.
+        ax: Matplotlib axes to draw into, or None for a new figure.
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If the arguments do not have the same length.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    weights = np.random.default_rng(0).uniform(size=30)
+    labels = np.repeat([0, 1, 2], [20, 8, 2])
+    kcn.plots.plot_sample_weights(weights, labels).savefig("weights.png")
+    ```
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    labels = _labels_like(weights, labels, "labels")
+    counts = np.bincount(labels[labels >= 0], minlength=1)
+    is_tail = tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
+    if true_labels is None:
+        groups = {"head": ~is_tail, "tail": is_tail}
+    else:
+        true_labels = _labels_like(weights, true_labels, "true_labels")
+        groups = _groups_of_labels(labels != true_labels, is_tail)
+    ax = _axes(ax)
+    finite = np.isfinite(weights) & (labels >= 0)
+    largest = max(1.02, weights[finite].max(initial=0.0))
+    bins = np.linspace(0.0, largest, 41)
+    for name, members in groups.items():
+        group = weights[members & finite]
+        if not len(group):
+            continue
+        color, style = _STYLES[name]
+        ax.hist(
+            group,
+            bins,
+            weights=np.full(len(group), 100.0 / len(group)),
+            histtype="step",
+            color=color,
+            linestyle=style,
+            lw=2,
+            label=f"{name} (n = {len(group):,})",
+        )
+    ax.set_title("Sample weights by class frequency")
+    ax.set_xlabel("sample weight")
+    ax.set_ylabel("share of the group (%)")
+    _finish(ax, "no sample with a finite weight")
+    return ax.figure
+
+
+def plot_label_issues(
+    curves,
+    images,
+    predictions=None,
+    sample_ids=None,
+    class_names=None,
+    max_images=24,
+    ax=None,
+):
+    """Draws a sheet of the samples whose labels are most probably wrong.
+
+    Each image stands under its given label, its label quality and, where
+    predictions are given, the label that they suggest.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+        images: Array `(num_samples, height, width)` or with 1, 3 or 4
+            channels, by sample id; or a dict from sample id to such an image,
+            of those that are drawn.
+        predictions: Float `(num_samples, num_classes)`, such as a recorder's
+            `mean_predictions`, or None.
+        sample_ids: Ids to draw, in this order, or None for the worst that
+            `find_label_issues` finds.
+        class_names: Sequence of strings, or None for the numbers.
+        max_images: Int >= 1, the largest number of images.
+        ax: Matplotlib axes whose place the sheet takes, or None for a new
+            figure.
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If `images` are no images, or predictions or names do not
+            fit the curves.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    curves = kcn.LossCurves(rng.uniform(size=(30, 8)), np.arange(30) % 3)
+    images = rng.uniform(size=(30, 8, 8))
+    kcn.plots.plot_label_issues(curves, images).savefig("issues.png")
+    ```
+    """
+    scores = label_quality_scores(curves)
+    issues = find_label_issues(curves) if sample_ids is None else sample_ids
+    issues = np.asarray(issues, dtype=np.int64)
+    shown = issues[:max_images].tolist()
+    pictures = [_image(images, sample_id) for sample_id in shown]
+    if predictions is not None:
+        predictions = _predictions_like(curves, predictions)
+    columns = min(8, max(1, len(shown)))
+    rows = max(1, -(-len(shown) // columns))
+    ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
+    what = "label issues" if sample_ids is None else "samples"
+    ax.set_title(
+        f"{len(shown)} of {len(issues):,} {what} among "
+        f"{curves.num_samples:,} samples, worst first"
+    )
+    ax.axis("off")
+    if not shown:
+        ax.text(0.5, 0.5, "no label issues were found", ha="center")
+        return ax.figure
+    for place, (sample_id, picture) in enumerate(
+        zip(shown, pictures, strict=True)
+    ):
+        row, column = divmod(place, columns)
+        left, bottom = (column + 0.05) / columns, 1.0 - (row + 0.98) / rows
+        cell = ax.inset_axes([left, bottom, 0.9 / columns, 0.58 / rows])
+        cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
+        given = name_of_class(curves.labels[sample_id], class_names)
+        text = f"given: {given}\nquality {scores[sample_id]:.2f}"
+        if predictions is not None:
+            suggested = predictions[sample_id].argmax()
+            text += f"\npredicted: {name_of_class(suggested, class_names)}"
+        cell.set_title(text, fontsize=7)
+        cell.axis("off")
+    return ax.figure
+
+
+def _axes(ax, size=(6.4, 4.0)):
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib, which is not installed. Run "
+            "`pip install matplotlib`."
+        ) from error
+    # Not through pyplot: no window, and nothing to close.
+    return Figure(figsize=size, layout="constrained").add_subplot()
+
+
+def _finish(ax, nothing):
+    """A legend, or a word on why there is nothing to see."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
+        ax.set_ylim(bottom=0.0)
+    else:
+        place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, nothing, **place)
+
+
+def _groups_of_curves(curves, true_labels):
+    """Dict from a group's name to bool `(num_samples,)`."""
+    verdicts = sample_verdicts(curves)
+    if true_labels is None:
+        names = ("clean head", "clean tail", "suspect")
+        return {name: verdicts == name for name in names}
+    true_labels = _labels_like(curves.labels, true_labels, "true_labels")
+    counts = np.bincount(true_labels, minlength=1)
+    is_tail = tail_classes(counts, counts > 0)[true_labels]
+    groups = _groups_of_labels(curves.labels != true_labels, is_tail)
+    return {
+        name: members & (verdicts != "unseen")
+        for name, members in groups.items()
+    }
+
+
+def _groups_of_labels(is_wrong, is_tail):
+    return {
+        "right label, head": ~is_wrong & ~is_tail,
+        "right label, tail": ~is_wrong & is_tail,
+        "wrong label, head": is_wrong & ~is_tail,
+        "wrong label, tail": is_wrong & is_tail,
+    }
+
+
+def _labels_like(values, labels, argument):
+    labels = np.asarray(labels)
+    if labels.shape != values.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected int labels of "
+            f"shape ({len(values)},), one for each sample. Received: "
+            f"{labels.dtype} of shape {labels.shape}."
+        )
+    return labels
+
+
+def _predictions_like(curves, predictions):
+    predictions = np.asarray(predictions)
+    expected = curves.num_samples, curves.num_classes
+    if predictions.shape != expected:
+        raise ValueError(
+            "Invalid value for argument `predictions`. Expected class "
+            f"probabilities of shape {expected}. Received: shape "
+            f"{predictions.shape}."
+        )
+    return predictions
+
+
+def _image(images, sample_id):
+    """One image as `(height, width)` or `(height, width, channels)`."""
+    try:
+        image = np.asarray(images[sample_id])
+    except (IndexError, KeyError) as error:
+        raise ValueError(
+            "Invalid value for argument `images`. Expected the image of "
+            f"sample id {sample_id}. Received: images without it."
+        ) from error
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] in (3, 4)):
+        raise ValueError(
+            "Invalid value for argument `images`. Expected images of shape "
+            "(height, width) or (height, width, channels) with 1, 3 or 4 "
+            f"channels. Received: samples of shape {image.shape}. For other "
+            "data, `label_report` gives a table of the worst."
+        )
+    if image.dtype.kind == "f":
+        low, high = np.nanmin(image), np.nanmax(image)
+        if low < 0.0 or high > 1.0:
+            image = (image - low) / max(high - low, 1e-12)
+    return image
+
+
+def name_of_class(label, class_names):
+    """A class's name, or its number where there are no names."""
+    if class_names is None:
+        return str(label)
+    if not 0 <= label < len(class_names):
+        raise ValueError(
+            "Invalid value for argument `class_names`. Expected a name for "
+            f"class {label}. Received: {len(class_names)} names."
+        )
+    return class_names[label]
