@@ -87,8 +87,8 @@ def step_schedule():
     return keras.callbacks.LearningRateScheduler(rate)
 
 
-def batches(data, labels, batch_size=BATCH_SIZE):
-    train = kcn.with_sample_ids((data.images, labels))
+def batches(data, labels, batch_size=BATCH_SIZE, sample_weight=None):
+    train = kcn.with_sample_ids((data.images, labels, sample_weight))
     return train.shuffle(len(labels)).batch(batch_size)
 
 
@@ -177,10 +177,28 @@ def train_filtered(data, seed, adjusted=False):
 
 
 def train_weighted(
-    data, seed, adjusted=False, clean=True, samples_per_class=20, **arguments
+    data,
+    seed,
+    adjusted=False,
+    clean=True,
+    filtered=False,
+    samples_per_class=20,
+    meta_epochs=None,
+    **arguments,
 ):
-    """CurveWeightedModel, with a clean meta set or one from the curves."""
+    """CurveWeightedModel, with a clean meta set or one from the curves.
+
+    Args:
+        adjusted: Whether the training loss is the logit-adjusted one.
+        clean: Whether the meta set is the clean one, or comes from the curves.
+        filtered: Whether label issues get a sample weight of 0 beforehand.
+        samples_per_class: Of a meta set from the curves.
+        meta_epochs, **arguments: `CurveWeightedModel`'s.
+    """
     curves = probe(data, seed)
+    sample_weight = np.ones(len(data.labels), np.float32)
+    if filtered:
+        sample_weight[kcn.find_label_issues(curves)] = 0.0
     weighted = kcn.CurveWeightedModel(new_model(data, seed), **arguments)
     counts = kcn.estimate_class_counts(curves) if adjusted else None
     weighted.compile(
@@ -191,10 +209,11 @@ def train_weighted(
         chosen = kcn.select_meta_samples(curves, samples_per_class)
         meta_data = data.images[chosen], data.labels[chosen]
     history = weighted.fit(
-        batches(data, data.labels),
+        batches(data, data.labels, sample_weight=sample_weight),
         epochs=EPOCHS,
         loss_curves=curves,
         meta_data=meta_data,
+        meta_epochs=meta_epochs,
         callbacks=[step_schedule()],
         validation_data=evaluation(data),
         verbose=0,

@@ -35,8 +35,10 @@ flags.DEFINE_float("noise_rate", 0.4, "Probability that a label is redrawn.")
 flags.DEFINE_enum(
     "noise_kind", "uniform", ["uniform", "symmetric", "pair"], "Kind of noise."
 )
-flags.DEFINE_integer("meta_per_class", 20, "Clean meta samples of each class.")
-flags.DEFINE_integer("probe_epochs", 40, "Epochs of the probing stage.")
+flags.DEFINE_integer(
+    "meta_per_class", 0, "Clean meta samples of each class; 0: by the curves."
+)
+flags.DEFINE_integer("probe_epochs", 20, "Epochs of the probing stage.")
 flags.DEFINE_integer("epochs", 30, "Epochs of every other training.")
 flags.DEFINE_integer("batch_size", 64, "Samples in a batch.")
 flags.DEFINE_integer("seed", 0, "Seed of the data and the networks.")
@@ -173,8 +175,9 @@ def callbacks(name):
 """
 ## Probe
 
-The loss curves are saved after every epoch where an output folder is given, so
-that an interrupted probe can go on. In the wave the batches are smaller.
+An ordinary training at a constant learning rate. The loss curves are saved
+after every epoch where an output folder is given, so that an interrupted probe
+can go on.
 """
 
 
@@ -183,22 +186,12 @@ def probe(train, model):
     if FLAGS.output_dir:
         path = pathlib.Path(FLAGS.output_dir) / "loss_curves.npz"
     recorder = kcn.LossCurveRecorder(filepath=path)
-    constant_epochs = 2 * FLAGS.probe_epochs // 5
-    schedule = kcn.ProbingSchedule(
-        constant_epochs, cycle_epochs=3, high=1e-2, low=1e-3
-    )
     model.compile(**compiled_arguments())
-    size = int(train.cardinality())
-    for first, last, batch_size in (
-        (0, constant_epochs, FLAGS.batch_size),
-        (constant_epochs, FLAGS.probe_epochs, max(FLAGS.batch_size // 4, 1)),
-    ):
-        model.fit(
-            train.shuffle(size).batch(batch_size),
-            initial_epoch=first,
-            epochs=last,
-            callbacks=[recorder, schedule],
-        )
+    model.fit(
+        train.shuffle(int(train.cardinality())).batch(FLAGS.batch_size),
+        epochs=FLAGS.probe_epochs,
+        callbacks=[recorder],
+    )
     return recorder.loss_curves
 
 
@@ -222,11 +215,15 @@ def train_plain(name, dataset, size, model, test):
 def train_weighted(train, curves, meta, model, test):
     weighted = kcn.CurveWeightedModel(model)
     weighted.compile(**compiled_arguments())
+    if FLAGS.meta_per_class:
+        meta = meta.shuffle(10_000).repeat().batch(32)
+    else:
+        meta = None  # Chosen by the curves.
     history = weighted.fit(
         train.shuffle(int(train.cardinality())).batch(FLAGS.batch_size),
         epochs=FLAGS.epochs,
         loss_curves=curves,
-        meta_data=meta.shuffle(10_000).repeat().batch(FLAGS.batch_size),
+        meta_data=meta,
         callbacks=callbacks("weighted"),
         validation_data=test,
     )

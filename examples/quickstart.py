@@ -37,27 +37,24 @@ NUM_CLASSES = 10
 """
 ## Data
 
-A quarter of the digits is kept for testing, and 10 of each class are the
-trusted *meta set*. The rest becomes long-tailed and noisy.
+A quarter of the digits is kept for testing. The rest becomes long-tailed and
+noisy.
 """
 
 
 def load_digits(seed):
-    """Returns (x, noisy labels, true labels), meta set and test set."""
+    """Returns (x, noisy labels, true labels) and the test set."""
     x, y = datasets.load_digits(return_X_y=True)
     x = (x / 16.0).astype("float32").reshape(-1, 8, 8, 1)
     x, x_test, y, y_test = model_selection.train_test_split(
         x, y, test_size=0.25, stratify=y, random_state=seed
-    )
-    x, x_meta, y, y_meta = model_selection.train_test_split(
-        x, y, test_size=10 * NUM_CLASSES, stratify=y, random_state=seed
     )
     rows = kcn.datasets.long_tailed_indices(
         y, FLAGS.imbalance_factor, max_per_class=100, seed=seed
     )
     x, y = x[rows], y[rows]
     noisy = kcn.datasets.corrupt_labels(y, FLAGS.noise_rate, seed=seed)
-    return (x, noisy, y), (x_meta, y_meta), (x_test, y_test)
+    return (x, noisy, y), (x_test, y_test)
 
 
 """
@@ -95,9 +92,8 @@ def compile_arguments():
 ## Probe: every sample's loss curve
 
 An ordinary `fit` of an ordinary model. `with_sample_ids` gives each sample a
-number, and the recorder notes its loss in every epoch. After a constant phase
-the learning rate alternates, so that clean samples are forgotten and learned
-again while wrong labels jump back up.
+number, and the recorder notes its loss in every epoch. The loss of a right
+label falls, late if its class is rare; that of a wrong one stays up.
 """
 
 
@@ -106,16 +102,10 @@ def probe(x, y, seed):
     model = make_model(seed)
     model.compile(**compile_arguments())
     recorder = kcn.LossCurveRecorder()
-    schedule = kcn.ProbingSchedule(
-        constant_epochs=2 * FLAGS.probe_epochs // 5,
-        cycle_epochs=3,
-        high=1e-2,
-        low=1e-3,
-    )
     model.fit(
         train.shuffle(len(x)).batch(16),
         epochs=FLAGS.probe_epochs,
-        callbacks=[recorder, schedule],
+        callbacks=[recorder],
         shuffle=False,  # The dataset shuffles itself.
         verbose=0,
     )
@@ -126,18 +116,18 @@ def probe(x, y, seed):
 ## Allocate: weights learned from the curves
 
 `CurveWeightedModel` wraps a fresh network. While it trains, CurveNet learns a
-weight for each sample from its curve and its class, guided by the meta set.
+weight for each sample from its curve and its class, guided by a small *meta
+set*: samples whose curves say that their labels are right.
 """
 
 
-def train_weighted(x, y, curves, meta_data, test_data, seed):
+def train_weighted(x, y, curves, test_data, seed):
     weighted = kcn.CurveWeightedModel(make_model(seed))
     weighted.compile(**compile_arguments())
     history = weighted.fit(
         kcn.with_sample_ids((x, y)).shuffle(len(x)).batch(32),
         epochs=FLAGS.epochs,
         loss_curves=curves,
-        meta_data=meta_data,
         validation_data=test_data,
         verbose=0,
     )
@@ -178,12 +168,12 @@ def main(argv):
     del argv
     results = {"plain": [], "weighted by curves": [], "true labels": []}
     for seed in map(int, FLAGS.seeds):
-        (x, noisy, true), meta_data, test_data = load_digits(seed)
+        (x, noisy, true), test_data = load_digits(seed)
         curves = probe(x, noisy, seed)
         runs = {
             "plain": train_plain(x, noisy, test_data, seed),
             "weighted by curves": train_weighted(
-                x, noisy, curves, meta_data, test_data, seed
+                x, noisy, curves, test_data, seed
             ),
             "true labels": train_plain(x, true, test_data, seed),
         }
@@ -191,9 +181,12 @@ def main(argv):
             results[name].append(figures(*run, test_data))
         weights = runs["weighted by curves"][0].sample_weights()
         is_wrong = noisy != true
+        issues = kcn.find_label_issues(curves)
         print(
             f"seed {seed}: {len(x)} samples, {is_wrong.mean():.0%} of the "
-            f"labels wrong; mean weight {weights[~is_wrong].mean():.2f} of "
+            f"labels wrong; {len(issues)} label issues found, "
+            f"{is_wrong[issues].mean():.0%} of them rightly\n"
+            f"        mean weight {weights[~is_wrong].mean():.2f} of "
             f"right labels, {weights[is_wrong].mean():.2f} of wrong ones",
             flush=True,
         )

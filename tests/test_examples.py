@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -64,3 +65,16 @@ def test_noisy_long_tailed_images(tmp_path):
     }
     assert (output / "sample_weights.npy").exists()
     assert any(logs.rglob("events.out.tfevents.*"))
+
+
+def test_find_label_issues(tmp_path):
+    output = tmp_path / "issues"
+    printed = run(
+        "find_label_issues.py", "--noise_rate=0.3", f"--output_dir={output}"
+    )
+    lines = (output / "label_issues.csv").read_text().splitlines()
+    assert lines[0] == "sample_id,label,score,is_issue,suggested_label"
+    assert len(lines) == 1798
+    assert (output / "label_issues.png").stat().st_size > 1000
+    assert "among the first     10:" in printed
+    assert len(re.findall(r"^ +\d( +\d+){3}$", printed, re.MULTILINE)) == 10
