@@ -113,9 +113,9 @@ def report(curves, data, is_wrong):
     verdicts = kcn.sample_verdicts(curves)
     chosen = kcn.select_meta_samples(curves)
     rates = [is_wrong[data.labels == k].mean() for k in range(data.num_classes)]
+    counts = np.bincount(data.true_labels)
+    in_tail = counts[data.labels] < counts.mean() / 2
     is_tail = verdicts == "clean tail"
-    classes = np.unique(data.labels[is_tail])
-    in_tail = np.isin(data.labels, classes)
     figures = {
         "wrong": is_wrong.mean(),
         "issues": found.mean(),
@@ -125,7 +125,7 @@ def report(curves, data, is_wrong):
             kcn.estimate_noise_rates(curves) - rates
         ).mean(),
         "purity of meta samples": 1.0 - is_wrong[chosen].mean(),
-        "clean tail, precision": 1.0 - is_wrong[is_tail].mean(),
+        "clean tail, precision": (in_tail & ~is_wrong)[is_tail].mean(),
         "clean tail, recall": is_tail[in_tail & ~is_wrong].mean(),
     }
     return {name: round(float(value), 4) for name, value in figures.items()}
@@ -146,10 +146,15 @@ def print_table(rows):
 def main(argv):
     del argv
     path = FLAGS.output and pathlib.Path(FLAGS.output)
-    content = {"configuration": accuracy.configuration()}
-    content |= {"runs": [], "reports": []}
+    configuration = accuracy.configuration() | {"folds": FLAGS.folds}
+    content = {"configuration": configuration, "runs": [], "reports": []}
     if path and path.exists():
         content = json.loads(path.read_text())
+        if content["configuration"] != configuration:
+            raise app.UsageError(
+                f"{path} holds runs of another configuration: "
+                f"{content['configuration']}. Name another --output."
+            )
     for seed in map(int, FLAGS.seeds):
         if any(row["seed"] == seed for row in content["runs"]):
             continue

@@ -5,7 +5,7 @@ Description: Plants wrong labels in a dataset, and finds them again.
 The loss curves of an ordinary training tell which labels are wrong. Here we
 know which are, because we redraw some, and count how many come up among the
 first. By default with the digits that scikit-learn ships, or with any image
-dataset of TensorFlow Datasets:
+dataset of TensorFlow Datasets whose images have one size:
 
     python examples/find_label_issues.py
     python examples/find_label_issues.py --dataset=fashion_mnist
@@ -48,11 +48,9 @@ def load_images():
     else:
         import tensorflow_datasets as tfds
 
-        split = f"train[:{FLAGS.max_samples}]"
-        data = tfds.load(
-            FLAGS.dataset, split=split, as_supervised=True, batch_size=-1
-        )
-        images, labels = tfds.as_numpy(data)
+        data = tfds.load(FLAGS.dataset, split="train", as_supervised=True)
+        data = data.take(FLAGS.max_samples).batch(FLAGS.max_samples)
+        images, labels = next(iter(tfds.as_numpy(data)))
         images = images / 255.0
     images = images[: FLAGS.max_samples].astype("float32")
     return images, labels[: FLAGS.max_samples].astype(int)

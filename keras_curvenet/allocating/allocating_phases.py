@@ -11,9 +11,9 @@ import numpy as np
 _COLLAPSED_ABOVE_MINIMUM = 0.05
 _LEAST_SPREAD = 1e-4
 
-# The meta loss of an epoch over that of the one before, from which on CurveNet
-# does not follow it.
-_JUMP = 2.0
+# The meta loss jumps where it more than doubles within an epoch, and rises by
+# more than this: small losses vary.
+_LEAST_JUMP = 0.05
 
 
 class AllocatingPhases(keras.callbacks.Callback):
@@ -31,14 +31,15 @@ class AllocatingPhases(keras.callbacks.Callback):
         self.meta_epochs = meta_epochs
         self._was_learning = False
         self._before = []
+        self._steps_before = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         learns = epoch < self.meta_epochs
         if epoch == 0:
             self.model.last_meta_loss.assign(np.inf)
         if learns:
-            variables = self.model.curve_net.variables
-            self._before = [(v, v.numpy()) for v in variables]
+            self._before = [(v, v.numpy()) for v in self._learned_variables()]
+            self._steps_before = int(self.model.meta_optimizer.iterations)
         if self._was_learning and not learns:
             self._warn()
         self._was_learning = learns
@@ -46,12 +47,14 @@ class AllocatingPhases(keras.callbacks.Callback):
         self.model.make_train_function()
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch >= self.meta_epochs:
-            return
         model = self.model
+        learned = int(model.meta_optimizer.iterations) > self._steps_before
+        if epoch >= self.meta_epochs or not learned:
+            return
         meta_loss = float(logs["meta_loss"])  # Validation reset the tracker.
         last = float(model.last_meta_loss)
-        if not meta_loss <= _JUMP * last:  # Not a number is a jump, too.
+        # Not a number is a jump, too.
+        if not meta_loss <= last + max(abs(last), _LEAST_JUMP):
             warnings.warn(
                 f"The meta loss jumped from {last:.3g} to {meta_loss:.3g} in "
                 f"epoch {epoch + 1}: training was unstable. CurveNet is put "
@@ -64,6 +67,13 @@ class AllocatingPhases(keras.callbacks.Callback):
         model.last_meta_loss.assign(
             meta_loss if math.isfinite(meta_loss) else np.inf
         )
+
+    def _learned_variables(self):
+        """CurveNet's, and what its optimizer remembers of their gradients."""
+        optimizer = self.model.meta_optimizer
+        rate = optimizer.learning_rate  # A callback's, not learned.
+        remembered = [v for v in optimizer.variables if v is not rate]
+        return [*self.model.curve_net.variables, *remembered]
 
     def on_train_end(self, logs=None):
         if self._was_learning:

@@ -90,6 +90,10 @@ class CurveWeightedModel(keras.Model):
         name: String, the model's name.
         **kwargs: `dtype` and `trainable`, as of any Keras model.
 
+    Attributes:
+        meta_sample_ids: Int64 ids of the meta set, where the latest `fit`
+            chose it by the curves, or None.
+
     Raises:
         TypeError: If `base_model` is not a Keras model.
         ValueError: If it is not built, or `top_layers` does not fit it.
@@ -259,8 +263,10 @@ class CurveWeightedModel(keras.Model):
 
     def _meta_loss(self, y, y_pred, sample_weight):
         """The loss of the meta set, which may be another."""
-        sample_weight = self._per_sample_loss.aligned(y, y_pred, sample_weight)
-        return self._compile_meta_loss(y, y_pred, sample_weight)
+        align = self._per_sample_meta_loss.aligned
+        return self._compile_meta_loss(
+            y, y_pred, align(y, y_pred, sample_weight)
+        )
 
     # What a user calls.
 
@@ -294,7 +300,10 @@ class CurveWeightedModel(keras.Model):
                 in a later `fit` of the same object.
             meta_data: The trusted meta set: arrays `(x, y)`, or a batched
                 dataset of `(x, y)` or `(x, y, sample_weight)`. It repeats by
-                itself. Needed while weights are being learned.
+                itself. None: `select_meta_samples` chooses 20 samples of each
+                observed class by their curves, which are read from `x` before
+                training begins (and go on being trained on, with their own
+                sample weights in both losses).
             meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
                 below it; weights are frozen from then on. Defaults to half of
                 `epochs`, rounded up.
@@ -309,8 +318,8 @@ class CurveWeightedModel(keras.Model):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If ids, loss curves or the meta set are missing or do
-                not fit together.
+            ValueError: If ids or loss curves are missing, or they and the
+                meta set do not fit together.
         """
         self._compile_as_base()
         if any(
@@ -461,7 +470,8 @@ class CurveWeightedModel(keras.Model):
                 self._compile_loss._user_loss_weights,
                 output_names=self._compile_loss.output_names,
             )
-        self._per_sample_loss = PerSampleLoss(self)
+        self._per_sample_loss = PerSampleLoss(self._compile_loss)
+        self._per_sample_meta_loss = PerSampleLoss(self._compile_meta_loss)
         self._train_functions = {}
 
     def evaluate(self, *args, **kwargs):
@@ -614,6 +624,7 @@ class CurveWeightedModel(keras.Model):
 
     def _meta_batches(self, meta_data, train):
         num_classes = getattr(self.curve_net, "num_classes", None)
+        self.meta_sample_ids = None
         if meta_data is None:
             meta_data, num_classes = self._chosen_meta_set(train), None
         elif num_classes not in classes_of_outputs(
@@ -636,10 +647,13 @@ def _weighted(sample_weight, weights):
 
 
 def _with_callback(callbacks, callback):
-    """The user's callbacks with one more, whatever form they have."""
+    """The user's callbacks with one more before them."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(callback)
-        return callbacks
+        raise TypeError(
+            "Invalid value for argument `callbacks`. Expected a list of "
+            "callbacks, to which CurveWeightedModel adds its own. Received: "
+            "a CallbackList. Pass the callbacks themselves."
+        )
     if callbacks is None:
         return [callback]
     return [callback, *keras.tree.flatten(callbacks)]

@@ -82,6 +82,13 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         self._log_frequencies = temperature * np.log(counts / counts.sum())
 
     def call(self, y_true, y_pred):
+        if y_pred.shape[-1] != len(self.class_counts):
+            raise ValueError(
+                "Invalid value for argument `class_counts`. Expected a count "
+                f"for each of the model's {y_pred.shape[-1]} outputs. "
+                f"Received: {len(self.class_counts)} counts. A binary model "
+                "needs two outputs for this loss."
+            )
         if not self.from_logits:
             epsilon = keras.config.epsilon()
             y_pred = keras.ops.log(keras.ops.clip(y_pred, epsilon, 1.0))

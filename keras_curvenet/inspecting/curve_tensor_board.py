@@ -90,8 +90,9 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 tf.summary.image("loss_curves", _picture(groups))
 
     def on_epoch_end(self, epoch, logs=None):
-        weights = self.model.sample_weights()
-        labels = self.model.curve_labels
+        seen = self.model.loss_curves.labels >= 0
+        weights = self.model.sample_weights()[seen]
+        labels = self.model.curve_labels[seen]
         counts = np.bincount(labels)
         means = np.bincount(labels, weights) / np.maximum(counts, 1)
         with self._writer.as_default(step=epoch):

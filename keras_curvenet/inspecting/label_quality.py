@@ -32,7 +32,8 @@ def label_quality_scores(curves):
     `find_label_issues` finds.
 
     Scores rank samples; they are not calibrated probabilities. How well they
-    rank: `benchmarks/RESULTS.md`, "Finding wrong labels".
+    rank: `benchmarks/RESULTS.md`, "Finding wrong labels". Of fewer than some
+    hundred samples, several are below 0.5 although all labels are right.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -215,7 +216,8 @@ def label_suspicion(curves):
     expected += (1.0 - _CLASS_SHARE) * overall_mean
     if not seen.any():
         return np.full(curves.num_samples, np.nan)
-    importance = np.median(values[seen], axis=0)
+    lowest = min(0.0, values[seen].min())  # Of losses that may be negative.
+    importance = np.median(values[seen], axis=0) - lowest
     importance = np.maximum(importance, np.finfo(np.float64).tiny)
     excess = np.average(values - expected, axis=1, weights=importance)
     return np.where(seen, excess, np.nan)

@@ -21,7 +21,8 @@ def label_report(curves, predictions=None, sample_weights=None):
     Returns:
         A `pandas.DataFrame` with a row for each sample and the columns
         `sample_id`, `label`, `score` (label quality), `is_issue`, `verdict`;
-        with predictions `suggested_label`, and with weights `sample_weight`.
+        with predictions `suggested_label` (-1 for samples without), and with
+        weights `sample_weight`.
 
     Raises:
         ImportError: If pandas is not installed.
@@ -56,7 +57,10 @@ def label_report(curves, predictions=None, sample_weights=None):
     }
     if predictions is not None:
         predictions = _rows(predictions, curves, "predictions", 2)
-        columns["suggested_label"] = predictions.argmax(axis=1)
+        was_seen = predictions.any(axis=1)
+        columns["suggested_label"] = np.where(
+            was_seen, predictions.argmax(axis=1), -1
+        )
     if sample_weights is not None:
         columns["sample_weight"] = _rows(
             sample_weights, curves, "sample_weights", 1

@@ -16,9 +16,10 @@ def select_meta_samples(curves, samples_per_class=20, seed=0):
     """Ids of a balanced set of samples whose labels are probably right.
 
     Of each observed class, samples are drawn from the better half of those
-    whose label quality is at least 0.5. A class with too few of them gives
-    what it has; if it has none, the better half of all its samples. A warning
-    names such classes.
+    whose label quality is at least 0.5, or, where that half is smaller than
+    `samples_per_class`, the best are taken. A class with too few gives what it
+    has; if it has none, samples are drawn from the better half of the class. A
+    warning names such classes.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -68,7 +69,6 @@ def select_meta_samples(curves, samples_per_class=20, seed=0):
         num_right = np.count_nonzero(scores[members] >= 0.5)
         if num_right == 0:
             suspect.append(int(label))
-            num_right = len(members)
             pool = members[: -(-len(members) // 2)]
         else:
             size = max(int(_DRAWN_FROM * num_right), samples_per_class)

@@ -59,7 +59,7 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
     ```
     """
     groups = _groups_of_curves(curves, true_labels)
-    ax = _axes(ax)
+    ax = _axes(ax, integer_x=True)
     epochs = np.arange(1, curves.num_epochs + 1)
     values = np.where(np.isfinite(curves.values), curves.values, np.nan)
     for name, members in groups.items():
@@ -119,6 +119,11 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     ```
     """
     weights = np.asarray(weights, dtype=np.float64)
+    if weights.ndim != 1:
+        raise ValueError(
+            "Invalid value for argument `weights`. Expected one weight for "
+            f"each sample. Received: an array of shape {weights.shape}."
+        )
     labels = _labels_like(weights, labels, "labels")
     counts = np.bincount(labels[labels >= 0], minlength=1)
     is_tail = tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
@@ -201,9 +206,16 @@ def plot_label_issues(
     kcn.plots.plot_label_issues(curves, images).savefig("issues.png")
     ```
     """
+    if max_images < 1:
+        raise ValueError(
+            "Invalid value for argument `max_images`. Expected an int >= 1. "
+            f"Received: max_images={max_images}."
+        )
     scores = label_quality_scores(curves)
-    issues = find_label_issues(curves) if sample_ids is None else sample_ids
-    issues = np.asarray(issues, dtype=np.int64)
+    if sample_ids is None:
+        issues, what = find_label_issues(curves), "label issues, worst first,"
+    else:
+        issues, what = _ids_of(curves, sample_ids), "given samples"
     shown = issues[:max_images].tolist()
     pictures = [_image(images, sample_id) for sample_id in shown]
     if predictions is not None:
@@ -211,14 +223,16 @@ def plot_label_issues(
     columns = min(8, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
-    what = "label issues" if sample_ids is None else "samples"
     ax.set_title(
         f"{len(shown)} of {len(issues):,} {what} among "
-        f"{curves.num_samples:,} samples, worst first"
+        f"{curves.num_samples:,} samples"
     )
     ax.axis("off")
     if not shown:
-        ax.text(0.5, 0.5, "no label issues were found", ha="center")
+        nothing = "no label issues were found"
+        if sample_ids is not None:
+            nothing = "no samples were given"
+        ax.text(0.5, 0.5, nothing, ha="center")
         return ax.figure
     for place, (sample_id, picture) in enumerate(
         zip(shown, pictures, strict=True)
@@ -232,12 +246,12 @@ def plot_label_issues(
         if predictions is not None:
             suggested = predictions[sample_id].argmax()
             text += f"\npredicted: {name_of_class(suggested, class_names)}"
-        cell.set_title(text, fontsize=7)
+        cell.set_title(text, fontsize=6)
         cell.axis("off")
     return ax.figure
 
 
-def _axes(ax, size=(6.4, 4.0)):
+def _axes(ax, size=(6.4, 4.0), integer_x=False):
     if ax is not None:
         return ax
     try:
@@ -248,14 +262,17 @@ def _axes(ax, size=(6.4, 4.0)):
             "`pip install matplotlib`."
         ) from error
     # Not through pyplot: no window, and nothing to close.
-    return Figure(figsize=size, layout="constrained").add_subplot()
+    ax = Figure(figsize=size, layout="constrained").add_subplot()
+    ax.xaxis.get_major_locator().set_params(integer=integer_x)
+    return ax
 
 
 def _finish(ax, nothing):
     """A legend, or a word on why there is nothing to see."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
-        ax.set_ylim(bottom=0.0)
+        if ax.dataLim.ymin >= 0.0:
+            ax.set_ylim(bottom=0.0)
     else:
         place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, nothing, **place)
@@ -268,6 +285,11 @@ def _groups_of_curves(curves, true_labels):
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
     true_labels = _labels_like(curves.labels, true_labels, "true_labels")
+    if true_labels.min() < 0:
+        raise ValueError(
+            "Invalid value for argument `true_labels`. Expected the class of "
+            f"every sample. Received: {true_labels.min()} for some."
+        )
     counts = np.bincount(true_labels, minlength=1)
     is_tail = tail_classes(counts, counts > 0)[true_labels]
     groups = _groups_of_labels(curves.labels != true_labels, is_tail)
@@ -307,6 +329,19 @@ def _predictions_like(curves, predictions):
             f"{predictions.shape}."
         )
     return predictions
+
+
+def _ids_of(curves, sample_ids):
+    ids = np.asarray(sample_ids)
+    if ids.size == 0:
+        return ids.astype(np.int64)
+    is_ids = ids.ndim == 1 and ids.dtype.kind in "iu"
+    if not is_ids or ids.min() < 0 or ids.max() >= curves.num_samples:
+        raise ValueError(
+            "Invalid value for argument `sample_ids`. Expected ints from 0 to "
+            f"{curves.num_samples - 1}. Received: sample_ids={sample_ids}."
+        )
+    return ids
 
 
 def _image(images, sample_id):

@@ -72,6 +72,16 @@ class EpochRecord:
         probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
         self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
 
+    @property
+    def has_predictions(self):
+        """Bool: whether predictions were ever written."""
+        return self._predictions is not None
+
+    def forget_predictions(self):
+        """Forgets the sums over the epochs so far."""
+        if self.has_predictions:
+            self._summed.assign(tf.zeros_like(self._summed))
+
     def add_predictions(self, weight):
         """Adds the epoch's predictions to those of the epochs before."""
         self._summed.assign_add(weight * self._predictions)

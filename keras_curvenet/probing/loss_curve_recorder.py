@@ -64,7 +64,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
             epochs that count by their median loss, since later the network
             knows wrong labels by heart. The largest suggests a label. Rows of
             zeros for samples that were never seen. Of the present process
-            only: not in the file.
+            only, since columns were last replaced: not in the file. With a
+            loss that has no `from_logits`, the outputs are taken as they are.
 
     Raises:
         ValueError: During `fit`, if the dataset has no sample ids, an id's
@@ -124,14 +125,15 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     @property
     def mean_predictions(self):
-        if not (self.record_predictions and self._columns):
+        record = self._record
+        if not self._columns or not (record and record.has_predictions):
             raise ValueError(
                 "No predictions were recorded. Expected at least one complete "
                 "epoch with `LossCurveRecorder(record_predictions=True)`. "
                 f"Received: record_predictions={self.record_predictions}, "
                 f"{len(self._columns)} epochs."
             )
-        sums = self._record.summed_predictions()
+        sums = record.summed_predictions()
         totals = sums.sum(axis=1, keepdims=True)
         return sums / np.where(totals > 0.0, totals, 1.0)
 
@@ -179,7 +181,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._columns = [*self._columns[: self._next_column], column]
         if self.record_predictions:
             finite = column[np.isfinite(column)]
-            record.add_predictions(np.median(finite) if finite.size else 0.0)
+            if finite.size:
+                lowest = min(0.0, finite.min())  # Losses may be negative.
+                record.add_predictions(np.median(finite) - lowest)
         self._next_column += 1
         self._labels = record.labels.numpy()
         self._num_classes = self._traced_num_classes
@@ -233,6 +237,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "to keep them.",
                 stacklevel=2,
             )
+            if self._record is not None:
+                self._record.forget_predictions()
         self._next_column = epoch
 
     def _go_on_from(self, curves):

@@ -134,7 +134,7 @@ class LossCurves:
 
         Epochs in which a sample was not seen are filled with the mean of its
         class in that epoch, and losses that were not finite with its largest
-        finite one.
+        finite one (that of all classes, where it has none).
 
         Returns:
             Tuple of float64 arrays: the curves `(num_samples, num_epochs)`, the
@@ -155,7 +155,8 @@ class LossCurves:
         overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
         means = (sums + _SHRINKAGE * overall) / (counts + _SHRINKAGE)
         fillers = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
-        largest = np.where(counts > 0, largest, overall)
+        largest_of_all = np.where(counts.sum(0) > 0, largest.max(0), 0.0)
+        largest = np.where(counts > 0, largest, largest_of_all)
         labels = np.maximum(self.labels, 0)
         values = np.where(np.isnan(values), fillers[labels], values)
         values = np.where(np.isposinf(values), largest[labels], values)

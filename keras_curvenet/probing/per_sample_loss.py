@@ -16,20 +16,10 @@ class PerSampleLoss:
     over positions (time steps, pixels) as the mean of the unmasked ones.
 
     Args:
-        model: A compiled `keras.Model`.
-
-    Raises:
-        ValueError: If the model was compiled without a loss.
+        compile_loss: Keras's `CompileLoss`, what `compile` made of the losses.
     """
 
-    def __init__(self, model):
-        compile_loss = getattr(model, "_compile_loss", None)
-        if compile_loss is None:
-            raise ValueError(
-                "Expected a model compiled with a loss. Received: model "
-                f"'{model.name}' without one, so that there is no loss to "
-                "record. Pass `loss=...` to `compile()`."
-            )
+    def __init__(self, compile_loss):
         # A second CompileLoss matches losses, outputs and loss weights just as
         # Keras does for the training loss; only its leaves do not reduce.
         self._compile_loss = type(compile_loss)(

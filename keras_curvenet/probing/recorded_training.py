@@ -29,7 +29,14 @@ def record_training_steps(model, before_step, write):
             "Invalid value for argument `callbacks`. Expected one recorder in "
             "a `fit`. Received: several LossCurveRecorders. Leave one out."
         )
-    per_sample_loss = PerSampleLoss(model)
+    compile_loss = getattr(model, "_compile_loss", None)
+    if compile_loss is None:
+        raise ValueError(
+            "Expected a model compiled with a loss. Received: model "
+            f"'{model.name}' without one, so that there is no loss to record. "
+            "Pass `loss=...` to `compile()`."
+        )
+    per_sample_loss = PerSampleLoss(compile_loss)
     train_step, compute_loss = model.train_step, model.compute_loss
     signature = inspect.signature(compute_loss)
     names = ("train_step", "compute_loss", "make_train_function")

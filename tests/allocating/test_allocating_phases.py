@@ -1,9 +1,12 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tiny_models
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.allocating_phases import AllocatingPhases
 
 
 class Spoil(keras.callbacks.Callback):
@@ -71,6 +74,60 @@ def test_curve_net_does_not_follow_a_meta_loss_that_is_not_a_number():
         fit(weighted, epochs=3, callbacks=[spoil])
     assert np.isfinite(weighted.sample_weights()).all()
     np.testing.assert_array_equal(spoil.weights[2], spoil.weights[1])
+
+
+@pytest.mark.parametrize(
+    ("meta_losses", "jumps"),
+    [
+        ((-0.5, -0.55), False),
+        ((-0.5, 0.1), True),
+        ((0.001, 0.04), False),
+        ((0.4, 0.79), False),
+        ((0.4, 0.81), True),
+        ((0.0, 0.06), True),
+    ],
+)
+def test_what_counts_as_a_jump(meta_losses, jumps):
+    weighted = weighted_model()
+    fit(weighted, epochs=1)
+    phases = AllocatingPhases(meta_epochs=3)
+    phases.set_model(weighted)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch, meta_loss in enumerate(meta_losses):
+            phases.on_epoch_begin(epoch)
+            weighted.meta_optimizer.iterations.assign_add(1)
+            phases.on_epoch_end(epoch, {"meta_loss": meta_loss})
+    assert bool(caught) == jumps
+    assert float(weighted.last_meta_loss) == pytest.approx(meta_losses[1])
+
+
+def test_an_epoch_without_a_meta_step_says_nothing():
+    weighted = weighted_model()
+    fit(weighted, epochs=1)
+    phases = AllocatingPhases(meta_epochs=3)
+    phases.set_model(weighted)
+    before = float(weighted.last_meta_loss)
+    phases.on_epoch_begin(1)
+    phases.on_epoch_end(1, {"meta_loss": 0.0})
+    assert float(weighted.last_meta_loss) == before
+
+
+def test_a_jump_leaves_no_trace_in_the_meta_optimizer():
+    weighted = weighted_model()
+    fit(weighted, epochs=1)
+    phases = AllocatingPhases(meta_epochs=3)
+    phases.set_model(weighted)
+    phases.on_epoch_begin(1)
+    optimizer = weighted.meta_optimizer
+    before = [v.numpy() for v in optimizer.variables]
+    for variable in optimizer.variables:
+        variable.assign(variable + 1)
+    with pytest.warns(UserWarning, match="training was unstable"):
+        phases.on_epoch_end(1, {"meta_loss": np.nan})
+    for variable, value in zip(optimizer.variables, before, strict=True):
+        expected = value + 1 if variable is optimizer.learning_rate else value
+        np.testing.assert_array_equal(variable, expected)
 
 
 def test_training_from_epoch_0_starts_anew():

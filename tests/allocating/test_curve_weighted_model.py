@@ -566,6 +566,19 @@ def test_chosen_samples_of_several_shapes():
         fit(weighted, data, meta_data=None, loss_curves=curves)
 
 
+def test_a_callback_list_is_refused():
+    callbacks = keras.callbacks.CallbackList([])
+    with pytest.raises(TypeError, match="Pass the callbacks themselves"):
+        fit(weighted_model(), callbacks=callbacks)
+
+
+def test_one_hot_targets_of_the_meta_set_alone():
+    x, y = tiny_models.meta_arrays()
+    weighted = weighted_model(meta_loss="categorical_crossentropy")
+    history = fit(weighted, meta_data=(x, np.eye(3, dtype="float32")[y]))
+    assert np.isfinite(history["meta_loss"]).all()
+
+
 @pytest.mark.parametrize("form", ["object", "name"])
 def test_another_loss_of_the_meta_set(form):
     loss = kcn.LogitAdjustedCrossentropy([8, 8, 80])

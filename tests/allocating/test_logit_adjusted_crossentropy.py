@@ -93,6 +93,13 @@ def test_invalid_class_counts(class_counts):
         kcn.LogitAdjustedCrossentropy(class_counts)
 
 
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_counts_that_do_not_fit_the_outputs(outputs):
+    loss = kcn.LogitAdjustedCrossentropy([5, 5])
+    with pytest.raises(ValueError, match=f"model's {outputs} outputs"):
+        loss(np.zeros(3, int), np.ones((3, outputs), "float32"))
+
+
 def test_invalid_temperature():
     with pytest.raises(ValueError, match="Received: temperature=-1"):
         kcn.LogitAdjustedCrossentropy(COUNTS, temperature=-1)

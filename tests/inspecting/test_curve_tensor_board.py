@@ -93,6 +93,28 @@ def test_many_classes_share_a_histogram(tmp_path):
     assert histogram[:, 2].sum() == pytest.approx(30)
 
 
+def test_samples_that_were_never_seen_do_not_count(tmp_path):
+    keras.utils.set_random_seed(0)
+    curves, _ = planted.curves_of([60, 20])
+    values, labels = curves.values.copy(), curves.labels.copy()
+    values[:50], labels[:50] = np.nan, -1
+    x = np.random.default_rng(0).normal(size=(80, 4))
+    layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
+    weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
+    weighted.compile("sgd", "sparse_categorical_crossentropy")
+    weighted.fit(
+        x,
+        curves.labels,
+        verbose=0,
+        loss_curves=kcn.LossCurves(values, labels),
+        meta_data=(x, curves.labels),
+        callbacks=[kcn.CurveTensorBoard(tmp_path)],
+    )
+    events = events_of(tmp_path)
+    histogram = values_of(events, "sample_weights/0")[-1]
+    assert histogram[:, 2].sum() == pytest.approx(10)
+
+
 def test_another_model_is_refused(tmp_path):
     model = keras.Sequential([keras.layers.Dense(2, "softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")

@@ -150,7 +150,21 @@ def test_a_rare_class_is_not_taken_for_wrong_labels():
     np.testing.assert_array_equal(np.sort(issues), np.arange(312, 372))
 
 
+def test_losses_may_be_negative():
+    curves, is_wrong = planted_curves()
+    shifted = kcn.LossCurves(curves.values - 3.0, curves.labels)
+    issues = kcn.find_label_issues(shifted)
+    assert set(issues) == set(np.flatnonzero(is_wrong))
+
+
 # Gaps, and what cannot be.
+
+
+def test_a_class_without_finite_losses_is_suspect():
+    curves, _ = planted_curves(noise_rate=0.0)
+    values = np.concatenate([curves.values, np.full((1, 20), np.inf)])
+    curves = kcn.LossCurves(values, [*curves.labels, 2])
+    assert kcn.label_quality_scores(curves)[-1] < 0.5
 
 
 def test_unseen_samples_have_no_score():

@@ -33,6 +33,15 @@ def test_report_by_hand(tmp_path):
     np.testing.assert_array_equal(again.sample_id, report.sample_id)
 
 
+def test_samples_without_predictions_have_no_suggestion():
+    curves, _ = planted.curves_of([30, 10])
+    predictions = np.eye(2)[curves.labels]
+    predictions[3] = 0.0
+    report = kcn.label_report(curves, predictions).set_index("sample_id")
+    assert report.suggested_label[3] == -1
+    assert (report.suggested_label.drop(3) >= 0).all()
+
+
 def test_report_of_curves_alone():
     curves, _ = planted.curves_of([30, 10])
     columns = ["sample_id", "label", "score", "is_issue", "verdict"]

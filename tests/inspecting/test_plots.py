@@ -79,7 +79,7 @@ def test_sheet_of_label_issues():
     sheet, *cells = [figure.axes[0], *figure.axes[0].child_axes]
     issues = kcn.find_label_issues(curves)
     assert len(cells) == 24
-    text = f"24 of {len(issues)} label issues among 390 samples, worst first"
+    text = f"24 of {len(issues)} label issues, worst first, among 390 samples"
     assert sheet.get_title() == text
     names = ["cat", "dog", "cow"]
     for cell, sample_id in zip(cells, issues, strict=False):
@@ -180,8 +180,35 @@ def test_no_images_where_images_are_needed(images, message):
         kcn.plots.plot_label_issues(curves, images, sample_ids=[9])
 
 
+def test_sheet_of_no_samples():
+    curves, _ = curves_and_truth()
+    figure = kcn.plots.plot_label_issues(curves, {}, sample_ids=[])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["no samples were given"]
+
+
+@pytest.mark.parametrize("sample_ids", [[390], [-1], [True, False], [[1]]])
+def test_invalid_sample_ids(sample_ids):
+    curves, _ = curves_and_truth()
+    with pytest.raises(ValueError, match="argument `sample_ids`"):
+        kcn.plots.plot_label_issues(curves, {}, sample_ids=sample_ids)
+
+
+def test_negative_losses_are_drawn_whole():
+    curves, _ = curves_and_truth()
+    shifted = kcn.LossCurves(curves.values - 3.0, curves.labels)
+    (ax,) = kcn.plots.plot_loss_curves(shifted).axes
+    assert ax.get_ylim()[0] < ax.dataLim.ymin < 0.0
+
+
 def test_invalid_arguments():
     curves, truth = curves_and_truth()
+    with pytest.raises(ValueError, match="Received: -1 for some"):
+        kcn.plots.plot_loss_curves(curves, np.where(truth == 2, -1, truth))
+    with pytest.raises(ValueError, match="argument `weights`"):
+        kcn.plots.plot_sample_weights(np.ones((390, 1)), truth)
+    with pytest.raises(ValueError, match="argument `max_images`"):
+        kcn.plots.plot_label_issues(curves, {}, max_images=0)
     with pytest.raises(ValueError, match="argument `true_labels`"):
         kcn.plots.plot_loss_curves(curves, truth[:5])
     with pytest.raises(ValueError, match="argument `labels`"):

@@ -90,6 +90,21 @@ def test_samples_that_were_not_seen_have_no_predictions():
     np.testing.assert_allclose(sums, [1.0] * 8 + [0.0] * 12, rtol=1e-5)
 
 
+def test_replaced_epochs_are_forgotten():
+    x, y = testing_utils.tiny_data()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss)
+    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    train = kcn.with_sample_ids((x, y)).batch(20)
+    arguments = {"callbacks": [recorder], "verbose": 0, "shuffle": False}
+    model.fit(train, epochs=3, **arguments)
+    now = keras.ops.softmax(model.predict(x, verbose=0))
+    with pytest.warns(UserWarning, match="are replaced"):
+        model.fit(train, epochs=3, initial_epoch=2, **arguments)
+    np.testing.assert_allclose(recorder.mean_predictions, now, rtol=1e-4)
+
+
 def test_nothing_is_recorded_unless_asked_for():
     x, y = testing_utils.tiny_data()
     model = keras.Sequential([keras.layers.Dense(3, "softmax")])

@@ -1,0 +1,60 @@
+"""The pictures of README and RESULTS: Fashion-MNIST with wrong labels.
+
+python benchmarks/gallery.py --output_dir=benchmarks/figures
+"""
+
+import pathlib
+
+import accuracy
+from absl import app
+from absl import flags
+
+import keras_curvenet as kcn
+
+FLAGS = flags.FLAGS  # Those of accuracy.py, and:
+flags.DEFINE_string("output_dir", "benchmarks/figures", "Folder to write to.")
+flags.DEFINE_integer("seed", 0, "Seed of data and training.")
+
+CLASS_NAMES = ["T-shirt", "trousers", "pullover", "dress", "coat"]
+CLASS_NAMES += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
+
+
+def main(argv):
+    del argv
+    data = accuracy.load_data(FLAGS.seed)
+    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    model = accuracy.new_model(data, FLAGS.seed)
+    model.compile(**accuracy.compile_arguments())
+    train = accuracy.batches(data, data.labels)
+    model.fit(train, epochs=20, callbacks=[recorder], verbose=0)
+    curves = recorder.loss_curves
+    weighted = kcn.CurveWeightedModel(accuracy.new_model(data, FLAGS.seed))
+    weighted.compile(**accuracy.compile_arguments())
+    weighted.fit(
+        train,
+        epochs=accuracy.EPOCHS,
+        loss_curves=curves,
+        callbacks=[accuracy.step_schedule()],
+        verbose=0,
+    )
+    figures = {
+        "loss_curves": kcn.plots.plot_loss_curves(curves, data.true_labels),
+        "sample_weights": kcn.plots.plot_sample_weights(
+            weighted.sample_weights(), data.labels, data.true_labels
+        ),
+        "label_issues": kcn.plots.plot_label_issues(
+            curves,
+            data.images,
+            recorder.mean_predictions,
+            class_names=CLASS_NAMES,
+            max_images=16,
+        ),
+    }
+    folder = pathlib.Path(FLAGS.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=90)
+
+
+if __name__ == "__main__":
+    app.run(main)
