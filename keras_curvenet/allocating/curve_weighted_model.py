@@ -16,6 +16,7 @@ from keras_curvenet.allocating.base_model import warn_if_trained
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import prepared_curves
 from keras_curvenet.allocating.curve_net import refuse_other_curves
+from keras_curvenet.allocating.initial_weights import start_at_label_quality
 from keras_curvenet.allocating.meta_batches import meta_batches
 from keras_curvenet.allocating.meta_batches import rows_of_ids
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
@@ -24,6 +25,7 @@ from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
+from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -76,7 +78,8 @@ class CurveWeightedModel(keras.Model):
             subclassed. It is trained in place, from its present weights. Its
             own `train_step` is not used.
         curve_net: A built model or layer from `[curves, labels]` to weights
-            `(batch,)`, or None for a `CurveNet` of the right size.
+            `(batch,)`, or None for a `CurveNet` of the right size, whose
+            weights start at the samples' label quality.
         top_layers: What the virtual and meta steps watch. An int k: the last
             k layers with trainable weights, those of nested models included,
             normalization not counted but watched too where it comes between
@@ -605,6 +608,8 @@ class CurveWeightedModel(keras.Model):
             curve_length = curves.shape[1]
             if self.curve_net is None:
                 self.curve_net = CurveNet(loss_curves.num_classes, curve_length)
+                scores = label_quality_scores(loss_curves)
+                start_at_label_quality(self.curve_net, curves, labels, scores)
             refuse_other_curves(self.curve_net, loss_curves, curve_length)
             self.loss_curves = loss_curves
         self._curves, self.curve_labels = curves, labels
