@@ -121,12 +121,15 @@ def test_gaps_are_filled_from_the_class(shrinkage_of_two):
     np.testing.assert_allclose(curves.class_centered(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("gap", [NAN, INF])
-def test_class_without_a_finite_value_in_an_epoch(gap, shrinkage_of_two):
+@pytest.mark.parametrize(("gap", "expected"), [(NAN, 0), (INF, 1)])
+def test_class_without_a_finite_value_in_an_epoch(
+    gap, expected, shrinkage_of_two
+):
     curves = kcn.LossCurves([[1, 1], [3, 5], [gap, 3]], [0, 0, 1])
-    # Epoch 0: class 1 is filled with the mean over all, 2, its mean as well.
+    # Epoch 0: the mean of class 1 is that over all, 2. A gap is filled with it,
+    # and +inf with the largest loss of all classes, 3.
     centered = curves.class_centered()
-    np.testing.assert_allclose(centered[:, 0], [-1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(centered[:, 0], [-1, 1, expected], atol=1e-6)
 
 
 @pytest.mark.parametrize("gap", [NAN, INF])
