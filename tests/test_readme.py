@@ -20,7 +20,7 @@ def test_use_runs(tmp_path, monkeypatch, capsys):
     names = {}
     exec(code, names)
     weights = names["weighted"].sample_weights()
-    assert weights.shape == (1597,)
+    assert weights.shape == (1797,)
     assert np.isfinite(weights).all()
     assert (tmp_path / "classifier.keras").exists()
     assert "accuracy" in capsys.readouterr().out
