@@ -28,7 +28,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the data and networks.")
 flags.DEFINE_float("noise_rate", 0.4, "Probability that a label is redrawn.")
 flags.DEFINE_float("imbalance_factor", 0.1, "Smallest class over largest.")
-flags.DEFINE_integer("probe_epochs", 40, "Epochs of the probing stage.")
+flags.DEFINE_integer("probe_epochs", 20, "Epochs of the probing stage.")
 flags.DEFINE_integer("epochs", 30, "Epochs of every other training.")
 flags.DEFINE_string("output", None, "JSON file for the figures, if any.")
 
