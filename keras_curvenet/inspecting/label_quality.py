@@ -57,15 +57,7 @@ def label_quality_scores(curves):
     kcn.label_quality_scores(curves).argmin()  # 2
     ```
     """
-    suspicion = label_suspicion(curves)
-    seen = ~np.isnan(suspicion)
-    scores = np.full(curves.num_samples, np.nan)
-    if seen.any():
-        threshold, slope = _decision(suspicion[seen])
-        logits = slope * (suspicion[seen] - threshold)
-        # Beyond this, the exponential would not be finite.
-        scores[seen] = 1.0 / (1.0 + np.exp(np.minimum(logits, 700.0)))
-    return scores
+    return _scores(label_suspicion(curves))
 
 
 def find_label_issues(curves, noise_rate=None):
@@ -110,7 +102,7 @@ def find_label_issues(curves, noise_rate=None):
     order = np.argsort(-suspicion, kind="stable")  # NaN comes last.
     order = order[: np.count_nonzero(~np.isnan(suspicion))]
     if noise_rate is None:
-        return order[label_quality_scores(curves)[order] < 0.5]
+        return order[_scores(suspicion)[order] < 0.5]
     rates = np.asarray(noise_rate, dtype=np.float64)
     if (
         rates.shape not in ((), (curves.num_classes,))
@@ -186,7 +178,12 @@ def estimate_class_counts(curves):
     kcn.estimate_class_counts(curves)  # [1, 2]
     ```
     """
-    return _counts(curves, label_quality_scores(curves) >= 0.5)
+    return right_label_counts(curves, label_quality_scores(curves))
+
+
+def right_label_counts(curves, scores):
+    """Int64 `(num_classes,)`: samples of each class with scores >= 0.5."""
+    return _counts(curves, scores >= 0.5)
 
 
 def label_suspicion(curves):
@@ -221,6 +218,18 @@ def label_suspicion(curves):
     importance = np.maximum(importance, np.finfo(np.float64).tiny)
     excess = np.average(values - expected, axis=1, weights=importance)
     return np.where(seen, excess, np.nan)
+
+
+def _scores(suspicion):
+    """Label quality, from 1 for the least suspicion to 0 for the most."""
+    seen = ~np.isnan(suspicion)
+    scores = np.full(suspicion.size, np.nan)
+    if seen.any():
+        threshold, slope = _decision(suspicion[seen])
+        logits = slope * (suspicion[seen] - threshold)
+        # Beyond this, the exponential would not be finite.
+        scores[seen] = 1.0 / (1.0 + np.exp(np.minimum(logits, 700.0)))
+    return scores
 
 
 def _decision(suspicion):

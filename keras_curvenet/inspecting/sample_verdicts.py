@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_quality import right_label_counts
 
 # A class is in the tail if it has fewer right labels than this share of the
 # mean over the classes.
@@ -45,7 +45,8 @@ def sample_verdicts(curves):
     """
     scores = label_quality_scores(curves)
     has_samples = np.isin(np.arange(curves.num_classes), curves.labels)
-    is_tail_class = tail_classes(estimate_class_counts(curves), has_samples)
+    counts = right_label_counts(curves, scores)
+    is_tail_class = tail_classes(counts, has_samples)
     is_tail = is_tail_class[np.maximum(curves.labels, 0)]
     return np.select(
         [np.isnan(scores), scores < 0.5, is_tail],
