@@ -17,6 +17,9 @@ from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import prepared_curves
 from keras_curvenet.allocating.curve_net import refuse_other_curves
 from keras_curvenet.allocating.initial_weights import start_at_label_quality
+from keras_curvenet.allocating.logit_adjusted_crossentropy import (
+    LogitAdjustedCrossentropy,
+)
 from keras_curvenet.allocating.meta_batches import meta_batches
 from keras_curvenet.allocating.meta_batches import rows_of_ids
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
@@ -449,7 +452,8 @@ class CurveWeightedModel(keras.Model):
                 rate. With Keras's epsilon of 1e-7, weights learned beside an
                 Adam of rate 1e-3 did harm (`benchmarks/RESULTS.md`).
             meta_loss: Loss of the meta set, in any form that `loss` may have.
-                Defaults to `loss`.
+                Defaults to `loss`; to the plain crossentropy in place of a
+                `LogitAdjustedCrossentropy`, since the meta set is balanced.
 
         Raises:
             ValueError: If `loss` is missing.
@@ -466,13 +470,11 @@ class CurveWeightedModel(keras.Model):
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
         self._user_meta_loss = meta_loss
-        self._compile_meta_loss = self._compile_loss
-        if meta_loss is not None:
-            self._compile_meta_loss = type(self._compile_loss)(
-                meta_loss,
-                self._compile_loss._user_loss_weights,
-                output_names=self._compile_loss.output_names,
-            )
+        self._compile_meta_loss = type(self._compile_loss)(
+            _for_balanced_data(loss) if meta_loss is None else meta_loss,
+            self._compile_loss._user_loss_weights,
+            output_names=self._compile_loss.output_names,
+        )
         self._per_sample_loss = PerSampleLoss(self._compile_loss)
         self._per_sample_meta_loss = PerSampleLoss(self._compile_meta_loss)
         self._train_functions = {}
@@ -649,6 +651,17 @@ def _weighted(sample_weight, weights):
         return own * tf.reshape(tf.cast(weights, own.dtype), [-1, *ones])
 
     return keras.tree.map_structure(multiply, sample_weight)
+
+
+def _for_balanced_data(loss):
+    """The loss, or losses in any structure, without logit adjustment."""
+
+    def unadjusted(part):
+        if isinstance(part, LogitAdjustedCrossentropy):
+            return part.without_adjustment()
+        return part
+
+    return keras.tree.map_structure(unadjusted, loss)
 
 
 def _with_callback(callbacks, callback):

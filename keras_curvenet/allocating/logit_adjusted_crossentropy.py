@@ -13,8 +13,8 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
     favour frequent classes. With wrong labels, the frequencies of the right
     ones count: `estimate_class_counts`.
 
-    The meta set is balanced: give the plain crossentropy as `meta_loss` to
-    `CurveWeightedModel.compile`.
+    Where `CurveWeightedModel` is compiled with it, the meta set's loss is the
+    plain crossentropy: that set is balanced.
 
     Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
@@ -101,6 +101,10 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         return keras.losses.sparse_categorical_crossentropy(
             y_true, logits, from_logits=True
         )
+
+    def without_adjustment(self):
+        """The same loss for balanced data: the plain crossentropy."""
+        return self.from_config({**self.get_config(), "temperature": 0.0})
 
     def get_config(self):
         return {

@@ -579,28 +579,50 @@ def test_one_hot_targets_of_the_meta_set_alone():
     assert np.isfinite(history["meta_loss"]).all()
 
 
+def expected_meta_loss(weighted, loss):
+    """Of the meta set and the present base model, after a fit at rate 0."""
+    x, y = tiny_models.meta_arrays()
+    model = tiny_models.two_layer_model()
+    model.set_weights(weighted.base_model.get_weights())
+    return pytest.approx(float(loss(y, model(x))), rel=1e-5)
+
+
 @pytest.mark.parametrize("form", ["object", "name"])
 def test_another_loss_of_the_meta_set(form):
-    loss = kcn.LogitAdjustedCrossentropy([8, 8, 80])
     meta_loss = {
         "object": keras.losses.SparseCategoricalCrossentropy(),
         "name": tiny_models.SPARSE_LOSS,
     }[form]
-    weighted = weighted_model(tiny_models.two_layer_model, loss=loss)
-    adjusted = fit(weighted, epochs=1)
     weighted = weighted_model(
         tiny_models.two_layer_model,
-        loss=loss,
+        loss=kcn.LogitAdjustedCrossentropy([8, 8, 80]),
         meta_loss=meta_loss,
         optimizer=keras.optimizers.SGD(0.0),
     )
-    plain = fit(weighted, epochs=1)
-    x, y = tiny_models.meta_arrays()
-    model = tiny_models.two_layer_model()
-    model.set_weights(weighted.base_model.get_weights())
-    expected = keras.losses.SparseCategoricalCrossentropy()(y, model(x))
-    assert plain["meta_loss"][0] == pytest.approx(float(expected), rel=1e-5)
-    assert adjusted["meta_loss"][0] != pytest.approx(float(expected), rel=1e-2)
+    history = fit(weighted, epochs=1)
+    plain = keras.losses.SparseCategoricalCrossentropy()
+    assert history["meta_loss"][0] == expected_meta_loss(weighted, plain)
+
+
+@pytest.mark.parametrize("form", ["loss", "list", "meta loss"])
+def test_the_meta_set_is_not_adjusted_unless_asked_for(form):
+    adjusted = kcn.LogitAdjustedCrossentropy([8, 8, 80])
+    arguments = {
+        "loss": {"loss": adjusted},
+        "list": {"loss": [adjusted]},
+        "meta loss": {"loss": adjusted, "meta_loss": adjusted},
+    }[form]
+    weighted = weighted_model(
+        tiny_models.two_layer_model,
+        optimizer=keras.optimizers.SGD(0.0),
+        **arguments,
+    )
+    history = fit(weighted, epochs=1)
+    plain = keras.losses.SparseCategoricalCrossentropy()
+    meant = adjusted if form == "meta loss" else plain
+    other = plain if form == "meta loss" else adjusted
+    assert history["meta_loss"][0] == expected_meta_loss(weighted, meant)
+    assert history["meta_loss"][0] != expected_meta_loss(weighted, other)
 
 
 def test_meta_set_that_misses_a_class():

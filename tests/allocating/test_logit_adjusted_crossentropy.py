@@ -56,6 +56,19 @@ def test_temperature_zero_is_plain_crossentropy():
     assert float(loss(labels, logits)) == float(plain(labels, logits))
 
 
+def test_without_adjustment():
+    logits, labels = predictions()
+    loss = kcn.LogitAdjustedCrossentropy(COUNTS, reduction="sum", name="own")
+    plain = loss.without_adjustment()
+    expected = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+    y_pred = keras.ops.softmax(logits)
+    assert float(plain(labels, y_pred)) == pytest.approx(
+        float(expected(labels, y_pred)), rel=1e-6
+    )
+    assert (plain.name, plain.reduction) == ("own", "sum")
+    assert loss.temperature == 1.0
+
+
 def test_a_count_of_zero_is_that_of_the_rarest():
     logits, labels = predictions()
     zero, least = (
