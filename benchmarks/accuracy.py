@@ -1,4 +1,4 @@
-"""Test accuracy of ways to train on noisy, long-tailed images.
+"""Test accuracy of ways to train on noisy, long-tailed data.
 
 All methods get the same network, schedule, batch size and number of epochs on
 the same corrupted samples; those that need loss curves get them from the same
@@ -14,19 +14,21 @@ import json
 import pathlib
 import time
 
+import docstrings
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
-from biased_images import load
+from biased_data import load
+from networks import bag_of_tokens
 from networks import small_cnn
 from sklearn.mixture import GaussianMixture
 
 import keras_curvenet as kcn
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", "fashion_mnist", "Name of a TFDS dataset.")
+flags.DEFINE_string("dataset", "fashion_mnist", "Name in TFDS, or docstrings.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of data and training.")
 flags.DEFINE_list(
     "methods",
@@ -74,7 +76,9 @@ def compile_arguments(class_counts=None):
 
 def new_model(data, seed):
     keras.utils.set_random_seed(seed)
-    return small_cnn(data.images.shape[1:], data.num_classes)
+    if FLAGS.dataset == "docstrings":
+        return bag_of_tokens(data.inputs.shape[1], data.num_classes)
+    return small_cnn(data.inputs.shape[1:], data.num_classes)
 
 
 def step_schedule():
@@ -88,7 +92,7 @@ def step_schedule():
 
 
 def batches(data, labels, batch_size=BATCH_SIZE, sample_weight=None):
-    train = kcn.with_sample_ids((data.images, labels, sample_weight))
+    train = kcn.with_sample_ids((data.inputs, labels, sample_weight))
     return train.shuffle(len(labels)).batch(batch_size)
 
 
@@ -135,7 +139,7 @@ def train(data, labels, seed, sample_weight=None, class_counts=None):
     model.compile(**compile_arguments(class_counts))
     if sample_weight is None:
         sample_weight = np.ones(len(labels), np.float32)
-    samples = (data.images, labels, sample_weight)
+    samples = (data.inputs, labels, sample_weight)
     dataset = tf.data.Dataset.from_tensor_slices(samples)
     return model.fit(
         dataset.shuffle(len(labels)).batch(BATCH_SIZE),
@@ -146,18 +150,24 @@ def train(data, labels, seed, sample_weight=None, class_counts=None):
     )
 
 
-def train_plain(data, seed):
-    return train(data, data.labels, seed)
+def train_plain(data, seed, adjusted=False):
+    return train_on(data.labels, data, seed, adjusted)
 
 
-def train_on_true_labels(data, seed):
-    return train(data, data.true_labels, seed)
+def train_on_true_labels(data, seed, adjusted=False):
+    return train_on(data.true_labels, data, seed, adjusted)
+
+
+def train_on(labels, data, seed, adjusted):
+    """Ordinary training, adjusted by these labels' own counts if asked for."""
+    counts = np.bincount(labels, minlength=data.num_classes)
+    return train(data, labels, seed, class_counts=counts if adjusted else None)
 
 
 def train_on_right_labels(data, seed, adjusted=False):
     """A perfect filter: only the samples whose labels are right."""
     is_right = data.labels == data.true_labels
-    filtered = dataclasses.replace(data, images=data.images[is_right])
+    filtered = dataclasses.replace(data, inputs=data.inputs[is_right])
     labels = data.labels[is_right]
     counts = np.bincount(labels, minlength=data.num_classes)
     counts = counts if adjusted else None
@@ -201,13 +211,11 @@ def train_weighted(
         sample_weight[kcn.find_label_issues(curves)] = 0.0
     weighted = kcn.CurveWeightedModel(new_model(data, seed), **arguments)
     counts = kcn.estimate_class_counts(curves) if adjusted else None
-    weighted.compile(
-        **compile_arguments(counts), meta_loss=compile_arguments()["loss"]
-    )
+    weighted.compile(**compile_arguments(counts))
     meta_data = data.meta
     if not clean:
         chosen = kcn.select_meta_samples(curves, samples_per_class)
-        meta_data = data.images[chosen], data.labels[chosen]
+        meta_data = data.inputs[chosen], data.labels[chosen]
     history = weighted.fit(
         batches(data, data.labels, sample_weight=sample_weight),
         epochs=EPOCHS,
@@ -346,7 +354,10 @@ def configuration():
     names = ("dataset", "max_per_class", "imbalance_factor", "noise_rate")
     names += ("noise_kind", "meta_per_class", "optimizer", "probe_epochs")
     names += ("constant_epochs", "on_validation")
-    return {name: FLAGS[name].value for name in names}
+    values = {name: FLAGS[name].value for name in names}
+    if FLAGS.dataset == "docstrings":
+        values["versions"] = docstrings.versions()
+    return values
 
 
 def main(argv):

@@ -1,7 +1,8 @@
-"""Noisy, long-tailed image data of the benchmarks."""
+"""Noisy, long-tailed images and texts of the benchmarks."""
 
 import dataclasses
 
+import docstrings
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -9,20 +10,21 @@ import keras_curvenet as kcn
 
 
 @dataclasses.dataclass(frozen=True)
-class BiasedImages:
+class BiasedData:
     """A corrupted training set, and what a benchmark knows about it.
 
     Attributes:
-        images: Float32 `(num_samples, height, width, channels)` in [0, 1].
+        inputs: Float32 `(num_samples, height, width, channels)` in [0, 1], or
+            int32 token ids `(num_samples, sequence_length)`.
         labels: Int64 `(num_samples,)`, the observed ones.
         true_labels: Int64 `(num_samples,)`.
-        meta: Clean `(images, labels)`, apart from the training samples.
-        validation: Clean, balanced `(images, labels)`, for choices.
-        test: Clean, balanced `(images, labels)`, for figures.
+        meta: Clean `(inputs, labels)`, apart from the training samples.
+        validation: Clean, balanced `(inputs, labels)`, for choices.
+        test: Clean, balanced `(inputs, labels)`, for figures.
         num_classes: Int.
     """
 
-    images: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
     true_labels: np.ndarray
     meta: tuple
@@ -41,8 +43,8 @@ def load(
     seed,
     validation_per_class=200,
 ):
-    """Loads a TFDS image dataset and makes it noisy and long-tailed."""
-    images, labels = _arrays(dataset, "train")
+    """Makes a TFDS image dataset, or "docstrings", noisy and long-tailed."""
+    inputs, labels = _arrays(dataset, "train")
     test = _arrays(dataset, "test")
     num_classes = int(labels.max()) + 1
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -65,10 +67,10 @@ def load(
         labels[kept], noise_rate, noise_kind, num_classes, seed=seed
     )
     meta, validation = (
-        (scaled(images[rows]), labels[rows]) for rows in held_out
+        (scaled(inputs[rows]), labels[rows]) for rows in held_out
     )
-    return BiasedImages(
-        images=scaled(images[kept]),
+    return BiasedData(
+        inputs=scaled(inputs[kept]),
         labels=noisy,
         true_labels=labels[kept],
         meta=meta,
@@ -78,12 +80,16 @@ def load(
     )
 
 
-def scaled(images):
-    """Uint8 images as float32 in [0, 1]."""
-    return images.astype("float32") / 255.0
+def scaled(inputs):
+    """Uint8 images as float32 in [0, 1]; token ids as they are."""
+    if inputs.dtype != np.uint8:
+        return inputs
+    return inputs.astype("float32") / 255.0
 
 
 def _arrays(dataset, split):
+    if dataset == "docstrings":
+        return docstrings.load()[split]
     data = tfds.load(dataset, split=split, as_supervised=True, batch_size=-1)
     images, labels = tfds.as_numpy(data)
     return images, labels.astype(np.int64)

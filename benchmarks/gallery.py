@@ -44,7 +44,7 @@ def main(argv):
         ),
         "label_issues": kcn.plots.plot_label_issues(
             curves,
-            data.images,
+            data.inputs,
             recorder.mean_predictions,
             class_names=CLASS_NAMES,
             max_images=16,

@@ -48,14 +48,14 @@ def scores_of_cleanlab(data, seed):
         model = accuracy.new_model(data, seed)
         model.compile(**accuracy.compile_arguments())
         model.fit(
-            data.images[train],
+            data.inputs[train],
             data.labels[train],
             batch_size=accuracy.BATCH_SIZE,
             epochs=accuracy.EPOCHS,
             callbacks=[accuracy.step_schedule()],
             verbose=0,
         )
-        logits = model.predict(data.images[rest], verbose=0)
+        logits = model.predict(data.inputs[rest], verbose=0)
         probabilities[rest] = keras.ops.softmax(logits)
     epochs = round(FLAGS.folds * accuracy.EPOCHS * (1 - 1 / FLAGS.folds))
     return {

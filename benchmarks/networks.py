@@ -71,6 +71,19 @@ def text_classifier(sequence_length, num_classes, vocabulary=5000):
     )
 
 
+def bag_of_tokens(sequence_length, num_classes, vocabulary=5000):
+    """The mean of the tokens' embeddings, and two Dense layers."""
+    return keras.Sequential(
+        [
+            keras.Input((sequence_length,), dtype="int32"),
+            keras.layers.Embedding(vocabulary, 64, mask_zero=True),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(num_classes),
+        ]
+    )
+
+
 def last_stage(model):
     """Names of the layers of ResNet-32's last stage and head."""
     return [
