@@ -130,12 +130,16 @@ Each training gets a fresh network, the same optimizer and the same schedule.
 """
 
 
-def compiled_arguments():
+def compiled_arguments(class_counts=None):
+    """With counts, the loss is adjusted to them."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if class_counts is not None:
+        loss = kcn.LogitAdjustedCrossentropy(class_counts, from_logits=True)
     return {
         "optimizer": keras.optimizers.SGD(
             LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4
         ),
-        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "loss": loss,
         "metrics": ["accuracy"],
     }
 
@@ -198,7 +202,10 @@ def probe(train, model):
 """
 ## Train
 
-Plainly, weighted, and on the true labels.
+Plainly, weighted, and on the true labels. The weighted loss is adjusted to how
+many right labels each class has, by the curves: then rare classes need no large
+weights, and weights only tell right labels from wrong ones. Virtual and meta
+steps watch the network's two Dense layers.
 """
 
 
@@ -213,8 +220,8 @@ def train_plain(name, dataset, size, model, test):
 
 
 def train_weighted(train, curves, meta, model, test):
-    weighted = kcn.CurveWeightedModel(model)
-    weighted.compile(**compiled_arguments())
+    weighted = kcn.CurveWeightedModel(model, top_layers=2)
+    weighted.compile(**compiled_arguments(kcn.estimate_class_counts(curves)))
     if FLAGS.meta_per_class:
         meta = meta.shuffle(10_000).repeat().batch(32)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 # Weights that are all below this, or spread less within every class, make a
 # warning: training goes on without most samples, or as if it were plain.
 _COLLAPSED_ABOVE_MINIMUM = 0.05
-_LEAST_SPREAD = 1e-4
+_LEAST_SPREAD = 0.01
 
 # The meta loss jumps where it more than doubles within an epoch, and rises by
 # more than this: small losses vary.
@@ -111,8 +111,11 @@ def warn_if_weights_tell_nothing(weights, labels, min_weight):
     if spread < _LEAST_SPREAD:
         warnings.warn(
             "The sample weights do not vary within any class (by "
-            f"{spread:.1e} at most): CurveNet tells no samples apart. Learn "
-            "for more epochs, with a higher meta learning rate, or from longer "
-            "loss curves.",
+            f"{spread:.1e} at most): CurveNet tells no samples apart. If all "
+            "are at their maximum and some classes are rare, compile with "
+            "`LogitAdjustedCrossentropy(estimate_class_counts(curves))`, so "
+            "that rare classes need no large weights. Otherwise learn for more "
+            "epochs, with a higher meta learning rate, or from longer loss "
+            "curves.",
             stacklevel=2,
         )

@@ -513,6 +513,7 @@ def test_the_chosen_meta_set_comes_from_any_training_data(kind):
 
 
 @ignore_few
+@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 def test_a_later_fit_chooses_again():
     weighted = weighted_model(tiny_models.two_layer_model)
     fit(weighted, meta_data=None)
@@ -1127,6 +1128,16 @@ def test_weights_without_variation_warn(epochs):
     )
     messages = tiny_models.caught_warnings(fit, weighted, epochs=epochs)
     assert sum("do not vary within any class" in m for m in messages) == 1
+
+
+def test_weights_that_are_all_near_the_maximum_warn():
+    curve_net = tiny_models.curve_net(initial_logit=6.0)
+    curve_net.trainable = False
+    weighted = weighted_model(tiny_models.two_layer_model, curve_net=curve_net)
+    messages = " ".join(tiny_models.caught_warnings(fit, weighted))
+    assert np.ptp(weighted.sample_weights()) > 1e-4
+    assert "do not vary within any class" in messages
+    assert "LogitAdjustedCrossentropy" in messages
 
 
 def test_weights_that_vary_do_not_warn():
