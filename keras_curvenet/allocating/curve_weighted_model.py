@@ -58,6 +58,12 @@ class CurveWeightedModel(keras.Model):
     meta step; where the base model's graph can be split there, one forward
     pass through them serves the virtual and the actual step.
 
+    Where classes are rare, compile with a `LogitAdjustedCrossentropy` of
+    `estimate_class_counts(curves)`. With plain crossentropy, rare classes need
+    large weights, wrong labels included, and on small or slowly learned data
+    all weights can end at their maximum (`benchmarks/RESULTS.md`, "Which loss,
+    and how many layers").
+
     `predict` and `evaluate` are the base model's. Deploy `base_model`.
 
     BatchNormalization: the virtual step runs in training mode, as the actual
@@ -86,7 +92,8 @@ class CurveWeightedModel(keras.Model):
         top_layers: What the virtual and meta steps watch. An int k: the last
             k layers with trainable weights, those of nested models included,
             normalization not counted but watched too where it comes between
-            or after them. A list of layer names. None: all layers (no SLMO).
+            or after them; 2 did better than 1 where the head has a hidden
+            layer. A list of layer names. None: all layers (no SLMO).
             For subclassed models and several outputs, names or None.
         meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
             its weights are used in each.
