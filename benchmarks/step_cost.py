@@ -128,6 +128,7 @@ WAYS = {
     "plain": None,
     "recorder": None,
     "defaults": lambda model: {},
+    "two layers": lambda model: {"top_layers": 2},
     "top_layers=1": lambda model: equal_batch(top_layers=1),
     "last stage": lambda model: equal_batch(
         top_layers=networks.last_stage(model)
