@@ -1,6 +1,6 @@
 """
 Title: Train on wrong labels and rare classes
-Description: Two minutes on handwritten digits, 40 % of whose labels were redrawn.
+Description: Two minutes on digits, 40 % of whose labels were redrawn.
 
 Scikit-learn ships 1,797 digits of 8x8 pixels: nothing is downloaded. We spoil
 them as collected data is spoilt, with classes from 100 samples down to 10 and
