@@ -111,8 +111,9 @@ def warn_if_weights_tell_nothing(weights, labels, min_weight):
     if spread < _LEAST_SPREAD:
         warnings.warn(
             "The sample weights do not vary within any class (by "
-            f"{spread:.1e} at most): CurveNet tells no samples apart. If all "
-            "are at their maximum and some classes are rare, compile with "
+            f"{spread:.1e} at most): CurveNet tells no samples apart, as it "
+            "should where all labels are right. If all are at their maximum "
+            "and some classes are rare, compile with "
             "`LogitAdjustedCrossentropy(estimate_class_counts(curves))`, so "
             "that rare classes need no large weights. Otherwise learn for more "
             "epochs, with a higher meta learning rate, or from longer loss "
