@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import keras
+import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
@@ -23,6 +24,7 @@ def test_use_runs(tmp_path, monkeypatch, capsys):
     exec(code, names)
     weights = names["weighted"].sample_weights()
     assert weights.shape == (1797,)
+    assert np.isfinite(weights).all()
     is_wrong = names["y"] != load_digits().target
     assert weights[is_wrong].mean() < weights[~is_wrong].mean()
     assert (tmp_path / "classifier.keras").exists()
