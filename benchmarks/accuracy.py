@@ -133,12 +133,13 @@ def probe(data, seed):
     return recorder.loss_curves
 
 
-def train(data, labels, seed, sample_weight=None, class_counts=None):
-    """Ordinary training, with weights and an adjusted loss where given."""
-    model = new_model(data, seed)
-    model.compile(**compile_arguments(class_counts))
+def train(data, labels, seed, adjusted, sample_weight=None):
+    """Ordinary training; an adjusted loss counts labels by their weights."""
     if sample_weight is None:
         sample_weight = np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, sample_weight, minlength=data.num_classes)
+    model = new_model(data, seed)
+    model.compile(**compile_arguments(counts if adjusted else None))
     samples = (data.inputs, labels, sample_weight)
     dataset = tf.data.Dataset.from_tensor_slices(samples)
     return model.fit(
@@ -151,27 +152,18 @@ def train(data, labels, seed, sample_weight=None, class_counts=None):
 
 
 def train_plain(data, seed, adjusted=False):
-    return train_on(data.labels, data, seed, adjusted)
+    return train(data, data.labels, seed, adjusted)
 
 
 def train_on_true_labels(data, seed, adjusted=False):
-    return train_on(data.true_labels, data, seed, adjusted)
-
-
-def train_on(labels, data, seed, adjusted):
-    """Ordinary training, adjusted by these labels' own counts if asked for."""
-    counts = np.bincount(labels, minlength=data.num_classes)
-    return train(data, labels, seed, class_counts=counts if adjusted else None)
+    return train(data, data.true_labels, seed, adjusted)
 
 
 def train_on_right_labels(data, seed, adjusted=False):
     """A perfect filter: only the samples whose labels are right."""
     is_right = data.labels == data.true_labels
     filtered = dataclasses.replace(data, inputs=data.inputs[is_right])
-    labels = data.labels[is_right]
-    counts = np.bincount(labels, minlength=data.num_classes)
-    counts = counts if adjusted else None
-    return train(filtered, labels, seed, class_counts=counts)
+    return train(filtered, data.labels[is_right], seed, adjusted)
 
 
 def train_filtered(data, seed, adjusted=False):
@@ -181,9 +173,7 @@ def train_filtered(data, seed, adjusted=False):
     mixture = GaussianMixture(2, random_state=0).fit(means)
     low = mixture.means_.argmin()
     weights = mixture.predict_proba(means)[:, low].astype(np.float32)
-    counts = np.bincount(data.labels, weights, minlength=data.num_classes)
-    counts = counts if adjusted else None
-    return train(data, data.labels, seed, weights, counts)
+    return train(data, data.labels, seed, adjusted, weights)
 
 
 def train_weighted(
