@@ -7,6 +7,8 @@ import zlib
 
 import numpy as np
 
+from keras_curvenet.probing.filled_curves import filled_curves
+
 _FORMAT_VERSION = 1
 
 # What NumPy and zipfile raise on files that are not what they should be.
@@ -141,26 +143,9 @@ class LossCurves:
             classes' means `(num_classes, num_epochs)`, each shrunk toward the
             overall mean, and the overall mean `(num_epochs,)`.
         """
-        values = self.values.astype(np.float64)
-        finite = np.isfinite(values)
-        sums = np.zeros((self.num_classes, self.num_epochs))
-        counts = np.zeros_like(sums)
-        largest = np.full_like(sums, -np.inf)
-        for label in range(self.num_classes):
-            members = self.labels == label
-            rows, seen = values[members], finite[members]
-            sums[label] = np.sum(rows, axis=0, where=seen)
-            counts[label] = seen.sum(axis=0)
-            largest[label] = np.max(rows, 0, where=seen, initial=-np.inf)
-        overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
-        means = (sums + _SHRINKAGE * overall) / (counts + _SHRINKAGE)
-        fillers = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
-        largest_of_all = np.where(counts.sum(0) > 0, largest.max(0), 0.0)
-        largest = np.where(counts > 0, largest, largest_of_all)
-        labels = np.maximum(self.labels, 0)
-        values = np.where(np.isnan(values), fillers[labels], values)
-        values = np.where(np.isposinf(values), largest[labels], values)
-        return values, means, overall
+        return filled_curves(
+            self.values, self.labels, self.num_classes, _SHRINKAGE
+        )
 
     def to_dataframe(self):
         """The curves as a pandas table, for other tools.
