@@ -3,6 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_curvenet.probing.class_predictions import are_logits
+from keras_curvenet.probing.class_predictions import class_columns
+
 
 def predicted_probabilities(loss, y_pred):
     """Float32 `(batch, num_classes)`: the probabilities of the classes.
@@ -25,13 +28,6 @@ def predicted_probabilities(loss, y_pred):
             f"num_classes). Received: outputs of shapes {shapes}. Leave it "
             "out."
         )
-    predictions = tf.cast(outputs[0], tf.float32)
-    if len(predictions.shape) == 1:
-        predictions = predictions[:, tf.newaxis]
-    losses = keras.tree.flatten(loss)
-    from_logits = bool(getattr(losses[0], "from_logits", False))
-    if predictions.shape[1] == 1:
-        if from_logits:
-            predictions = tf.sigmoid(predictions)
-        return tf.concat([1.0 - predictions, predictions], axis=1)
+    from_logits = bool(are_logits(loss))
+    predictions = class_columns(outputs[0], from_logits)
     return tf.nn.softmax(predictions) if from_logits else predictions

@@ -1,0 +1,53 @@
+"""How a classifier's predictions are read: as logits or probabilities."""
+
+import keras
+import tensorflow as tf
+
+# What these names and functions get are probabilities.
+_SHORTHANDS = ("crossentropy", "ce")
+_CROSSENTROPIES = (
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+)
+
+
+def are_logits(loss):
+    """Whether predictions are logits, as the loss on them says.
+
+    Args:
+        loss: What a model of one output was compiled with as `loss`.
+
+    Returns:
+        True for logits, False for probabilities, and None where the loss does
+        not tell: it is neither one of Keras's crossentropies, nor has it an
+        attribute `from_logits`.
+    """
+    loss = keras.tree.flatten(loss)[0]
+    if isinstance(loss, str):
+        if loss.lower() in _SHORTHANDS:
+            return False
+        loss = keras.losses.get(loss)
+    if hasattr(loss, "from_logits"):
+        return bool(loss.from_logits)
+    return False if loss in _CROSSENTROPIES else None
+
+
+def class_columns(y_pred, from_logits):
+    """Float32 `(batch, num_classes)`: predictions with a column a class.
+
+    Args:
+        y_pred: Predictions `(batch, num_classes)`; or `(batch,)` or
+            `(batch, 1)`, one number for two classes, which becomes two: the
+            logits 0 and z, or the probabilities 1 - p and p.
+        from_logits: Bool. Whether they are logits, not probabilities.
+    """
+    y_pred = tf.cast(y_pred, tf.float32)
+    if len(y_pred.shape) == 1:
+        y_pred = y_pred[:, tf.newaxis]
+    if y_pred.shape[1] != 1:
+        return y_pred
+    first = tf.zeros_like(y_pred) if from_logits else 1.0 - y_pred
+    return tf.concat([first, y_pred], axis=1)
