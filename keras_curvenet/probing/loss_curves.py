@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_curvenet.probing.filled_curves import filled_curves
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2  # Version 1 had no margins.
+_ARRAYS = {"format_version", "labels", "num_classes", "values"}
 
 # What NumPy and zipfile raise on files that are not what they should be.
 _DAMAGED = (
@@ -31,13 +32,14 @@ _SHRINKAGE = 2.0
 
 
 class LossCurves:
-    """Every sample's loss in every epoch, with its observed class.
+    """Every sample's loss (and margin) in every epoch, with its observed class.
 
     `LossCurveRecorder` makes them while `model.fit` runs; people with their
     own training loop make them from arrays. All that comes later (sample
     weights, label quality) reads nothing else.
 
-    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849).
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); margins:
+    [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
 
     Args:
         values: Float `(num_samples, num_epochs)`. NaN where a sample was not
@@ -45,15 +47,21 @@ class LossCurves:
         labels: Int `(num_samples,)`: the observed class, 0 to
             `num_classes - 1`, or -1 for a sample that was never seen.
         num_classes: Int >= 1, or None for the largest label plus one.
+        margins: Float `(num_samples, num_epochs)`, or None: the observed
+            class's logit (or log-probability) minus the largest one of the
+            other classes. NaN where a sample was not seen, -inf where its
+            predictions were not finite.
 
     Attributes:
         values: Float32 `(num_samples, num_epochs)`, read-only.
         labels: Int64 `(num_samples,)`, read-only.
         num_classes: Int.
+        margins: Float32 `(num_samples, num_epochs)`, read-only, or None.
 
     Raises:
         ValueError: If shapes do not match, labels are out of range or not
-            integral, or values hold -inf.
+            integral, values or margins are no numbers, values hold -inf, or
+            margins hold +inf.
 
     Example:
 
@@ -68,8 +76,8 @@ class LossCurves:
     ```
     """
 
-    def __init__(self, values, labels, num_classes=None):
-        values = np.array(values, dtype=np.float32)
+    def __init__(self, values, labels, num_classes=None, margins=None):
+        values = _as_numbers(values, "values")
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(
                 "Invalid value for argument `values`. Expected an array of "
@@ -85,6 +93,10 @@ class LossCurves:
         self.values = values
         self.labels = _checked_labels(labels, values)
         self.num_classes = _checked_num_classes(num_classes, self.labels)
+        self.margins = None
+        if margins is not None:
+            self.margins = _checked_margins(margins, values)
+            self.margins.setflags(write=False)
         self.values.setflags(write=False)
         self.labels.setflags(write=False)
 
@@ -147,12 +159,37 @@ class LossCurves:
             self.values, self.labels, self.num_classes, _SHRINKAGE
         )
 
+    def filled_margins(self):
+        """The margins without gaps, and their mean curves.
+
+        Gaps are filled as `filled` does; margins that were not finite with the
+        smallest finite one of the class (or of all classes).
+
+        Returns:
+            Tuple of float64 arrays as of `filled`: the margins, the classes'
+            means, and the overall mean.
+
+        Raises:
+            ValueError: If there are no margins.
+        """
+        if self.margins is None:
+            raise ValueError(
+                "Expected loss curves with margins. Received: margins=None. "
+                "Record them with a LossCurveRecorder, from a classifier with "
+                "one output and one of Keras's crossentropies as its loss."
+            )
+        negated = filled_curves(
+            -self.margins, self.labels, self.num_classes, _SHRINKAGE
+        )
+        return tuple(-part for part in negated)
+
     def to_dataframe(self):
         """The curves as a pandas table, for other tools.
 
         Returns:
             A `pandas.DataFrame` with a row for each sample and the columns
-            `sample_id`, `label` and, for each epoch, `loss_1`, `loss_2`, ...
+            `sample_id`, `label` and, for each epoch, `loss_1`, `loss_2`, ...;
+            then, where there are margins, `margin_1`, `margin_2`, ...
 
         Raises:
             ImportError: If pandas is not installed.
@@ -166,6 +203,10 @@ class LossCurves:
             ) from error
         epochs = range(1, self.num_epochs + 1)
         table = pd.DataFrame(self.values, columns=[f"loss_{e}" for e in epochs])
+        if self.margins is not None:
+            names = [f"margin_{e}" for e in epochs]
+            margins = pd.DataFrame(self.margins, columns=names)
+            table = pd.concat([table, margins], axis=1)
         table.insert(0, "label", self.labels)
         table.insert(0, "sample_id", np.arange(self.num_samples))
         return table
@@ -181,10 +222,14 @@ class LossCurves:
         """
         filepath = os.fspath(filepath)
         temporary = f"{filepath}.{os.getpid()}.tmp"
+        margins = {} if self.margins is None else {"margins": self.margins}
         try:
             with open(temporary, "wb") as file:
+                # A damaged list of arrays may swallow the later ones. It is
+                # noticed, since the optional ones come first.
                 np.savez(
                     file,
+                    **margins,
                     format_version=np.int64(_FORMAT_VERSION),
                     values=self.values,
                     labels=self.labels,
@@ -223,10 +268,10 @@ class LossCurves:
                     f"'{filepath}', which is truncated, damaged or of another "
                     f"kind ({error}). Record the curves again, or use a backup."
                 ) from error
-        if version != _FORMAT_VERSION:
+        if version not in range(1, _FORMAT_VERSION + 1):
             raise ValueError(
                 "Invalid value for argument `filepath`. Expected loss curves "
-                f"of format version {_FORMAT_VERSION}. Received: filepath="
+                f"of format version 1 to {_FORMAT_VERSION}. Received: filepath="
                 f"'{filepath}' of version {version}. Read it with the version "
                 "of keras_curvenet that wrote it."
             )
@@ -240,19 +285,58 @@ class LossCurves:
             ) from error
 
     def __repr__(self):
+        margins = "" if self.margins is None else ", with margins"
         return (
-            f"<LossCurves num_samples={self.num_samples}, "
-            f"num_epochs={self.num_epochs}, num_classes={self.num_classes}>"
+            f"<LossCurves num_samples={self.num_samples}, num_epochs="
+            f"{self.num_epochs}, num_classes={self.num_classes}{margins}>"
         )
 
 
 def _refuse_other_content(content):
     """Raises ValueError where a file's arrays are not those of `save`."""
-    names = ["format_version", "labels", "num_classes", "values"]
-    if sorted(content) != names:
+    names = set(content) - {"margins"}
+    is_version_1 = names == _ARRAYS and content["format_version"].item() == 1
+    if names != _ARRAYS or (is_version_1 and "margins" in content):
         raise ValueError(
-            f"expected {names}, found a file with {sorted(content)}"
+            f"expected {sorted(_ARRAYS)} and, from version 2 on, perhaps "
+            f"margins, found a file with {sorted(content)}"
         )
+
+
+def _as_numbers(curves, argument):
+    """Float32 copy; ValueError where an argument holds anything but numbers."""
+    try:
+        given = np.asarray(curves)
+        items = given.flat if given.dtype == object else ()
+        is_text = any(isinstance(item, (str, bytes)) for item in items)
+        if is_text or given.dtype.kind in "SUcMm":
+            raise TypeError(f"an array of dtype {given.dtype}")
+        return np.array(given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected an array of "
+            "numbers, of shape (num_samples, num_epochs). Received: "
+            f"{argument} of another kind ({error}). Use NaN where a sample was "
+            "not seen."
+        ) from error
+
+
+def _checked_margins(margins, values):
+    """Float32 margins of the shape of `values`; ValueError where not."""
+    margins = _as_numbers(margins, "margins")
+    if margins.shape != values.shape:
+        raise ValueError(
+            "Invalid value for argument `margins`. Expected the shape of "
+            f"`values`, {values.shape}. Received: margins of shape "
+            f"{margins.shape}. Give one margin for each loss, or None."
+        )
+    if np.isposinf(margins).any():
+        raise ValueError(
+            "Invalid value for argument `margins`. Expected margins, NaN (not "
+            "seen) or -inf (not finite). Received: +inf for "
+            f"{int(np.isposinf(margins).sum())} value(s)."
+        )
+    return margins
 
 
 def _checked_labels(labels, values):

@@ -21,7 +21,12 @@ def random_curves(num_samples=6, num_epochs=5, num_classes=4):
     values[3] = NAN
     labels = np.arange(num_samples) % (num_classes - 1)
     labels[3] = -1
-    return kcn.LossCurves(values, labels, num_classes)
+    margins = 1.0 - values  # -inf where the loss is +inf.
+    return kcn.LossCurves(values, labels, num_classes, margins)
+
+
+def without_margins(curves):
+    return kcn.LossCurves(curves.values, curves.labels, curves.num_classes)
 
 
 def assert_equal(curves, other):
@@ -29,6 +34,11 @@ def assert_equal(curves, other):
     assert curves.values.tobytes() == other.values.tobytes()
     np.testing.assert_array_equal(curves.labels, other.labels)
     assert curves.num_classes == other.num_classes
+    if other.margins is None:
+        assert curves.margins is None
+    else:
+        assert curves.margins.dtype == other.margins.dtype == np.float32
+        assert curves.margins.tobytes() == other.margins.tobytes()
 
 
 # --- Construction ------------------------------------------------------------
@@ -42,6 +52,15 @@ def test_attributes():
     assert curves.num_classes == 3
     np.testing.assert_array_equal(curves.values, [[1, 2, 3], [4, 5, NAN]])
     assert "num_samples=2, num_epochs=3, num_classes=3" in repr(curves)
+    assert curves.margins is None
+
+
+def test_margins():
+    margins = [[1, -2, NAN], [-INF, 5, 0]]  # Of a seen sample too, and back.
+    curves = kcn.LossCurves([[1, 2, 3], [4, 5, NAN]], [2, 0], margins=margins)
+    assert curves.margins.dtype == np.float32
+    np.testing.assert_array_equal(curves.margins, margins)
+    assert "num_classes=3, with margins" in repr(curves)
 
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0], [False, True], [0, 1]])
@@ -56,14 +75,18 @@ def test_num_classes_may_exceed_the_labels():
 
 def test_arrays_are_read_only_copies():
     values, labels = np.ones((2, 2), "float32"), np.array([0, 1])
-    curves = kcn.LossCurves(values, labels)
-    values[0, 0], labels[0] = 7, 1
+    margins = values.copy()
+    curves = kcn.LossCurves(values, labels, margins=margins)
+    values[0, 0], labels[0], margins[0, 0] = 7, 1, 7
     assert curves.values[0, 0] == 1
+    assert curves.margins[0, 0] == 1
     assert curves.labels[0] == 0
     with pytest.raises(ValueError, match="read-only"):
         curves.values[0, 0] = 2
     with pytest.raises(ValueError, match="read-only"):
         curves.labels[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        curves.margins[0, 0] = 2
 
 
 @pytest.mark.parametrize(
@@ -89,6 +112,39 @@ def test_arrays_are_read_only_copies():
 def test_bad_arguments(values, labels, num_classes, match):
     with pytest.raises(ValueError, match=match):
         kcn.LossCurves(values, labels, num_classes)
+
+
+TEXT = [
+    [["a", "b"], ["c", "d"]],
+    [["1", "2"], ["3", "4"]],
+    np.array([["1", 2.0], [3.0, 4.0]], dtype=object),
+    [[1.0, 2.0], [3.0]],
+    np.ones((2, 2), complex),
+    np.zeros((2, 2), "datetime64[s]"),
+    "curves.npz",
+]
+
+
+@pytest.mark.parametrize("text", TEXT)
+def test_what_is_no_number_is_refused(text):
+    ones = np.ones((2, 2))
+    with pytest.raises(ValueError, match="`values`. Expected an array of num"):
+        kcn.LossCurves(text, [0, 1])
+    with pytest.raises(ValueError, match="`margins`. Expected an array of num"):
+        kcn.LossCurves(ones, [0, 1], margins=text)
+
+
+@pytest.mark.parametrize(
+    "margins, match",
+    [
+        (np.ones((2, 3)), r"`margins`.*\(2, 2\). Received: .*shape \(2, 3\)"),
+        (np.ones(2), r"`margins`.*\(2, 2\). Received: .*shape \(2,\)"),
+        ([[1.0, INF], [NAN, -INF]], r"`margins`.*\+inf for 1 value"),
+    ],
+)
+def test_bad_margins(margins, match):
+    with pytest.raises(ValueError, match=match):
+        kcn.LossCurves(np.ones((2, 2)), [0, 1], margins=margins)
 
 
 # --- Class-centred curves ----------------------------------------------------
@@ -192,6 +248,76 @@ def test_too_few_epochs(num_epochs, skip_epochs, match):
         curves.class_centered(skip_epochs)
 
 
+# --- A table -----------------------------------------------------------------
+
+
+def test_table():
+    pytest.importorskip("pandas")
+    curves = random_curves()
+    table = curves.to_dataframe()
+    losses = [f"loss_{epoch}" for epoch in range(1, 6)]
+    margins = [f"margin_{epoch}" for epoch in range(1, 6)]
+    assert list(table) == ["sample_id", "label", *losses, *margins]
+    np.testing.assert_array_equal(table[losses], curves.values)
+    np.testing.assert_array_equal(table[margins], curves.margins)
+    plain = without_margins(curves).to_dataframe()
+    assert list(plain) == ["sample_id", "label", *losses]
+
+
+# --- Margins without gaps ----------------------------------------------------
+
+
+def test_filled_margins_by_hand(shrinkage_of_two):
+    margins = [[1, -2], [3, -INF], [NAN, -4], [7, NAN], [9, -3]]
+    curves = kcn.LossCurves(np.ones((5, 2)), [0, 0, 0, 1, 1], margins=margins)
+    filled, means, overall = curves.filled_margins()
+    # Epoch 0. Class 0 has 1 and 3: the gap becomes 2.
+    # Epoch 1. Class 0 has -2 and -4: -inf becomes -4. The gap becomes -3.
+    expected = [[1, -2], [3, -4], [2, -4], [7, -3], [9, -3]]
+    np.testing.assert_array_equal(filled, expected)
+    # Over all: 20 / 4 = 5 and -9 / 3 = -3. Class 0: (4 + 2 * 5) / 4 and
+    # (-6 - 2 * 3) / 4. Class 1: (16 + 2 * 5) / 4 and (-3 - 2 * 3) / 3.
+    np.testing.assert_array_equal(overall, [5, -3])
+    np.testing.assert_array_equal(means, [[3.5, -3], [6.5, -3]])
+    assert {a.dtype for a in (filled, means, overall)} == {np.dtype("f8")}
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(NAN, 2), (-INF, 1)])
+def test_margins_of_a_class_without_a_finite_one(gap, expected):
+    margins = [[1, 1], [3, 5], [gap, 3]]
+    curves = kcn.LossCurves(np.ones((3, 2)), [0, 0, 1], margins=margins)
+    assert curves.filled_margins()[0][2].tolist() == [expected, 3]
+
+
+@pytest.mark.parametrize("gap", [NAN, -INF])
+def test_margins_of_an_epoch_without_a_finite_one(gap):
+    margins = [[gap, 1], [gap, 3], [gap, 5]]
+    curves = kcn.LossCurves(np.ones((3, 2)), [0, 1, 1], margins=margins)
+    for part in curves.filled_margins():
+        assert np.isfinite(part).all()
+        np.testing.assert_array_equal(part[..., 0], 0)
+
+
+def test_filled_margins_of_samples_never_seen_are_finite():
+    curves = random_curves()
+    assert all(np.isfinite(part).all() for part in curves.filled_margins())
+
+
+def test_margins_change_no_losses():
+    curves = random_curves()
+    plain = without_margins(curves)
+    for part, other in zip(curves.filled(), plain.filled(), strict=True):
+        assert part.tobytes() == other.tobytes()
+    np.testing.assert_array_equal(
+        curves.class_centered(), plain.class_centered()
+    )
+
+
+def test_filled_margins_need_margins():
+    with pytest.raises(ValueError, match="Received: margins=None"):
+        without_margins(random_curves()).filled_margins()
+
+
 # --- Files -------------------------------------------------------------------
 
 
@@ -202,6 +328,29 @@ def test_round_trip(tmp_path, as_path):
     curves.save(filepath)
     assert_equal(kcn.LossCurves.load(filepath), curves)
     assert os.listdir(tmp_path) == ["curves.npz"]
+
+
+def test_round_trip_without_margins(tmp_path):
+    curves = without_margins(random_curves())
+    curves.save(tmp_path / "curves.npz")
+    with np.load(tmp_path / "curves.npz") as saved:
+        assert sorted(saved) == sorted(content())
+        assert saved["format_version"] == 2
+    assert_equal(kcn.LossCurves.load(tmp_path / "curves.npz"), curves)
+
+
+def test_file_of_version_1(tmp_path):
+    curves = without_margins(random_curves())
+    np.savez(
+        tmp_path / "curves.npz",
+        format_version=np.int64(1),
+        values=curves.values,
+        labels=curves.labels,
+        num_classes=np.int64(curves.num_classes),
+    )
+    loaded = kcn.LossCurves.load(tmp_path / "curves.npz")
+    assert_equal(loaded, curves)
+    assert loaded.margins is None
 
 
 def test_file_name_is_kept_without_the_usual_ending(tmp_path):
@@ -271,7 +420,7 @@ class _Touch:
 
 def content(**changes):
     arrays = {
-        "format_version": np.int64(1),
+        "format_version": np.int64(2),
         "values": np.ones((2, 3), "float32"),
         "labels": np.array([0, 1]),
         "num_classes": np.int64(2),
@@ -285,7 +434,7 @@ def test_content_as_saved_is_accepted(tmp_path):
     assert kcn.LossCurves.load(tmp_path / "curves.npz").num_epochs == 3
 
 
-@pytest.mark.parametrize("name", list(content()))
+@pytest.mark.parametrize("name", [*content(), "margins"])
 def test_pickled_objects_are_not_run(tmp_path, name):
     marker = tmp_path / "marker"
     objects = np.array([_Touch(marker)], dtype=object)
@@ -306,8 +455,8 @@ def test_bare_pickle_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"format_version": np.int64(2)}, "version 1. Received: .*version 2"),
-        ({"format_version": np.int64(0)}, "version 1. Received: .*version 0"),
+        ({"format_version": np.int64(3)}, "1 to 2. Received: .*version 3"),
+        ({"format_version": np.int64(0)}, "1 to 2. Received: .*version 0"),
         ({"format_version": np.ones(2, int)}, "Received: filepath="),
         ({"format_version": None}, "file with .'labels', 'num_classes', 'val"),
         ({"labels": None}, "file with .'format_version', 'num_classes', 'val"),
@@ -318,6 +467,13 @@ def test_bare_pickle_is_not_run(tmp_path):
         ({"values": np.ones(3, "float32")}, r"Received: values of shape \(3,"),
         ({"values": np.array([["a"], ["b"]])}, "filepath|`values`"),
         ({"labels": np.zeros(3, int)}, r"Received: labels of shape \(3,\)"),
+        ({"margins": np.ones((2, 2))}, r"`margins`.*\(2, 3\).*\(2, 2\)"),
+        ({"margins": np.full((2, 3), INF)}, r"filepath.*`margins`.*\+inf"),
+        ({"margins": np.full((2, 3), "1")}, "filepath.*`margins`.*numbers"),
+        (
+            {"format_version": np.int64(1), "margins": np.ones((2, 3))},
+            "file with .'format_version', 'labels', 'margins'",
+        ),
     ],
 )
 def test_other_content(tmp_path, changes, match):
