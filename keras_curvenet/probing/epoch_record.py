@@ -1,11 +1,11 @@
-"""The variables that a training step writes an epoch's losses into."""
+"""The variables that a training step writes an epoch's record into."""
 
 import numpy as np
 import tensorflow as tf
 
 
 class EpochRecord:
-    """One epoch's loss of every sample, and every sample's label.
+    """One epoch's loss and margin of every sample, and every sample's label.
 
     Args:
         num_samples: Int, the number of sample ids.
@@ -18,6 +18,9 @@ class EpochRecord:
         self.losses = tf.Variable(
             tf.fill([num_samples], np.float32(np.nan)), trainable=False
         )
+        self.margins = tf.Variable(
+            tf.fill([num_samples], np.float32(np.nan)), trainable=False
+        )
         self.labels = tf.Variable(
             tf.fill([num_samples], np.int64(-1)), trainable=False
         )
@@ -28,14 +31,18 @@ class EpochRecord:
         self._predictions = None
 
     def clear(self):
-        """Forgets the losses of the epoch before, and keeps the labels."""
+        """Forgets what the epoch before wrote, and keeps the labels."""
         self.losses.assign(tf.fill([self.num_samples], np.float32(np.nan)))
+        self.margins.assign(tf.fill([self.num_samples], np.float32(np.nan)))
         self._counts.assign(tf.zeros_like(self._counts))
         if self._predictions is not None:
             self._predictions.assign(tf.zeros_like(self._predictions))
 
-    def write(self, sample_ids, losses, labels, invalid, not_one_hot):
-        """Writes a batch; all arguments have shape `(batch,)`."""
+    def write(self, sample_ids, losses, margins, labels, invalid, not_one_hot):
+        """Writes a batch; all arguments have shape `(batch,)`.
+
+        `margins` is None where there are none.
+        """
         in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
         rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
         earlier = tf.gather(self.labels, rows)
@@ -50,6 +57,10 @@ class EpochRecord:
         labels = tf.where(in_range & ~invalid & ~changed, labels, earlier)
         self.losses.scatter_update(tf.IndexedSlices(losses, rows))
         self.labels.scatter_update(tf.IndexedSlices(labels, rows))
+        if margins is not None:
+            margins = tf.where(tf.math.is_finite(margins), margins, -np.inf)
+            margins = tf.where(in_range, margins, tf.gather(self.margins, rows))
+            self.margins.scatter_update(tf.IndexedSlices(margins, rows))
         self._multi_hot.assign(is_multi_hot)
         counted = (in_range, ~in_range, invalid, changed)
         self._counts.assign_add(
@@ -71,6 +82,13 @@ class EpochRecord:
         )
         probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
         self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
+
+    def known_margins(self):
+        """Float32 `(num_samples,)`, or None where the epoch has no margins."""
+        margins = self.margins.numpy()
+        if self.is_multi_hot() or np.isnan(margins).all():
+            return None
+        return margins
 
     @property
     def has_predictions(self):

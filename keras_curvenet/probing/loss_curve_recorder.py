@@ -1,4 +1,4 @@
-"""LossCurveRecorder: gathers every sample's loss while `fit` runs."""
+"""LossCurveRecorder: gathers losses and margins while `fit` runs."""
 
 import os
 import warnings
@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_curvenet.probing.epoch_record import EpochRecord
+from keras_curvenet.probing.label_margins import margins_if_told
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
@@ -30,6 +31,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
     compiled `loss_weights`; with several positions (time steps, pixels) the
     mean over the unmasked ones.
 
+    Beside the loss stands the *margin*: the log-probability of the given label
+    minus the largest one of the other classes, from the same predictions. Where
+    it is negative, the model believes in another class. There are margins
+    where one output predicts the classes, the targets are one of them each
+    (without `label_fn`), and the loss is one of Keras's crossentropies or has
+    an attribute `from_logits`.
+
     Each epoch appends one column. A `fit` with `initial_epoch=e` goes on at
     column e, and drops what was recorded from there on, with a warning. An
     interrupted epoch appends none. The model is as before after training.
@@ -41,7 +49,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
     refused for now.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    on the probing stage.
+    on the probing stage; margins:
+    [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
 
     Args:
         filepath: Path of a `.npz` file to which the curves are saved after
@@ -58,7 +67,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
             class, however many epochs.
 
     Attributes:
-        loss_curves: `LossCurves` of the epochs recorded so far.
+        loss_curves: `LossCurves` of the epochs recorded so far. Its `margins`
+            are None unless all of these epochs have margins.
         mean_predictions: Float32 `(num_samples, num_classes)`: the class
             probabilities of each sample in the training steps, averaged over
             epochs that count by their median loss, since later the network
@@ -101,6 +111,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self.label_fn = label_fn
         self.record_predictions = record_predictions
         self._columns = []  # What complete epochs left behind.
+        self._margin_columns = []  # None where an epoch has no margins.
         self._labels = None
         self._num_classes = None
         self._record = None  # What the training step writes into.
@@ -109,6 +120,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._steps = 0
         self._is_weighted = None
         self._warned_not_finite = False
+        self._warned_no_margins = False
         self._restore = None
 
     @property
@@ -121,7 +133,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
         values = np.stack(self._columns, axis=1)
         unseen = np.isnan(values).all(axis=1)
         labels = np.where(unseen, -1, self._labels)
-        return LossCurves(values, labels, self._num_classes)
+        margins = self._margin_columns
+        if margins is not None:
+            margins = np.stack(margins, axis=1)
+        return LossCurves(values, labels, self._num_classes, margins)
 
     @property
     def mean_predictions(self):
@@ -178,7 +193,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
             )
             return
         column = record.losses.numpy()
+        margin_columns = self._margin_columns_with(record)
         self._columns = [*self._columns[: self._next_column], column]
+        self._margin_columns = margin_columns
         if self.record_predictions:
             finite = column[np.isfinite(column)]
             if finite.size:
@@ -203,6 +220,25 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._restore()
+
+    def _margin_columns_with(self, record):
+        """The margins of all epochs, or None where one of them has none."""
+        earlier = self._margin_columns if self._next_column else []
+        margins = record.known_margins()
+        if earlier is not None and margins is not None:
+            return [*earlier[: self._next_column], margins]
+        some = earlier or margins is not None
+        if some and not record.is_multi_hot() and not self._warned_no_margins:
+            self._warned_no_margins = True
+            lacking = "earlier epochs" if earlier is None else "later epochs"
+            warnings.warn(
+                "`loss_curves.margins` is None from now on. Expected margins "
+                f"in every epoch. Received: {lacking} without, from a file "
+                "without margins or a loss that has none. Record all epochs "
+                "anew with `initial_epoch=0` to have them.",
+                stacklevel=3,
+            )
+        return None
 
     def _was_interrupted(self):
         """Bool: whether a callback stopped training within the epoch."""
@@ -244,6 +280,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def _go_on_from(self, curves):
         """Takes over curves that an earlier process recorded."""
         self._columns = list(curves.values.T)
+        margins = curves.margins
+        self._margin_columns = None if margins is None else list(margins.T)
         self._labels, self._num_classes = curves.labels, curves.num_classes
         self._record = EpochRecord(curves.num_samples)
         self._record.labels.assign(curves.labels)
@@ -280,7 +318,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
             y, y_pred, self.label_fn
         )
         self._traced_num_classes = num_classes
-        self._record.write(sample_ids, losses, labels, invalid, not_one_hot)
+        margins = margins_if_told(self.model.loss, y_pred, labels, num_classes)
+        self._record.write(
+            sample_ids, losses, margins, labels, invalid, not_one_hot
+        )
         if self.record_predictions:
             probabilities = predicted_probabilities(self.model.loss, y_pred)
             self._record.write_predictions(sample_ids, probabilities)

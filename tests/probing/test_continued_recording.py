@@ -1,5 +1,7 @@
 """LossCurveRecorder over several fits: continued, resumed, interrupted."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -27,6 +29,8 @@ def test_second_fit_continues():
     curves = recorder.loss_curves
     np.testing.assert_array_equal(curves.values, expected.values)
     np.testing.assert_array_equal(curves.labels, expected.labels)
+    assert curves.margins.shape == (N, 4)
+    np.testing.assert_array_equal(curves.margins, expected.margins)
 
 
 def test_second_fit_with_other_batches_and_order():
@@ -42,13 +46,17 @@ def test_second_fit_with_other_batches_and_order():
 def test_initial_epoch_below_truncates_with_a_warning():
     model = compiled_model()
     recorder = record(model, epochs=3)
-    before = recorder.loss_curves.values
+    earlier = recorder.loss_curves
     with recording.warns("holds 3 epochs .* at epoch 1"):
         record(model, recorder=recorder, epochs=2, initial_epoch=1)
-    after = recorder.loss_curves.values
-    assert after.shape == (N, 2)
-    np.testing.assert_array_equal(after[:, 0], before[:, 0])
-    assert (after[:, 1] != before[:, 1]).any()
+    later = recorder.loss_curves
+    for before, after in (
+        (earlier.values, later.values),
+        (earlier.margins, later.margins),
+    ):
+        assert after.shape == (N, 2)
+        np.testing.assert_array_equal(after[:, 0], before[:, 0])
+        assert (after[:, 1] != before[:, 1]).any()
 
 
 def test_initial_epoch_above_is_an_error():
@@ -112,6 +120,7 @@ def test_file_is_saved_after_every_epoch(tmp_path):
     assert num_epochs == [1, 2, 3]
     loaded = kcn.LossCurves.load(filepath)
     assert loaded.values.tobytes() == recorder.loss_curves.values.tobytes()
+    assert loaded.margins.tobytes() == recorder.loss_curves.margins.tobytes()
     np.testing.assert_array_equal(loaded.labels, recorder.loss_curves.labels)
 
 
@@ -124,8 +133,56 @@ def test_new_recorder_resumes_from_the_file(tmp_path):
     record(model, recorder=recorder, epochs=4, initial_epoch=2)
     for curves in (recorder.loss_curves, kcn.LossCurves.load(filepath)):
         np.testing.assert_array_equal(curves.values, expected.values)
+        np.testing.assert_array_equal(curves.margins, expected.margins)
         np.testing.assert_array_equal(curves.labels, expected.labels)
         assert curves.num_classes == expected.num_classes
+
+
+def test_file_without_margins_goes_on_without_them(tmp_path):
+    model = compiled_model()
+    filepath = tmp_path / "curves.npz"
+    curves = record(model, epochs=2).loss_curves
+    kcn.LossCurves(curves.values, curves.labels, 3).save(filepath)
+    recorder = kcn.LossCurveRecorder(filepath)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        record(model, recorder=recorder, epochs=5, initial_epoch=2)
+    caught = [str(w.message) for w in caught if "margins" in str(w.message)]
+    assert len(caught) == 1
+    assert "Received: earlier epochs without" in caught[0]
+    assert recorder.loss_curves.num_epochs == 5
+    assert recorder.loss_curves.margins is None
+    assert kcn.LossCurves.load(filepath).margins is None
+    with recording.warns("holds 5 epochs .* at epoch 0"):
+        record(model, recorder=recorder, epochs=2)
+    assert recorder.loss_curves.margins.shape == (N, 2)
+
+
+@pytest.mark.parametrize("losses", [("mse", "ce"), ("ce", "mse")])
+def test_epochs_with_another_loss_have_no_margins(losses):
+    x, y = testing_utils.tiny_data(N)
+    y = np.eye(3, dtype="float32")[y]
+    data = kcn.with_sample_ids((x, y)).batch(4)
+    model = testing_utils.tiny_model(activation="softmax")
+    model.compile("sgd", losses[0])
+    recorder = record(model, data)
+    assert (recorder.loss_curves.margins is None) == (losses[0] == "mse")
+    model.compile("sgd", losses[1])
+    with recording.warns("margins` is None from now on"):
+        record(model, data, recorder, epochs=4, initial_epoch=2)
+    assert recorder.loss_curves.num_epochs == 4
+    assert recorder.loss_curves.margins is None
+
+
+def test_no_warning_where_no_epoch_has_margins(tmp_path):
+    x, _ = testing_utils.tiny_data(N)
+    data = kcn.with_sample_ids((x, x[:, :3] > 0)).batch(4)
+    model = testing_utils.tiny_model()
+    model.compile("sgd", "mse")
+    for epoch in range(2):
+        recorder = kcn.LossCurveRecorder(tmp_path / "curves.npz")
+        record(model, data, recorder, epochs=epoch + 1, initial_epoch=epoch)
+    assert recorder.loss_curves.margins is None
 
 
 def test_resumed_recorder_checks_the_data(tmp_path):
@@ -219,6 +276,7 @@ def test_interrupted_epoch_adds_no_column(interrupted):
     if complete:
         assert recorder.loss_curves.num_epochs == complete
         assert np.isfinite(recorder.loss_curves.values).all()
+        assert recorder.loss_curves.margins.shape == (N, complete)
     else:
         with pytest.raises(ValueError, match="Received: 0 epochs"):
             _ = recorder.loss_curves
@@ -277,6 +335,7 @@ def test_same_recorder_after_an_interruption(interrupted):
     values = recorder.loss_curves.values
     assert values.shape == (N, 3)
     assert np.isfinite(values).all()
+    assert recorder.loss_curves.margins.shape == (N, 3)
     np.testing.assert_array_equal(values[:, :complete], before)
 
 
