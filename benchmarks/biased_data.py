@@ -1,10 +1,8 @@
-"""Noisy, long-tailed images and texts of the benchmarks."""
+"""Noisy, long-tailed data of the benchmarks."""
 
 import dataclasses
 
-import docstrings
 import numpy as np
-import tensorflow_datasets as tfds
 
 import keras_curvenet as kcn
 
@@ -14,8 +12,7 @@ class BiasedData:
     """A corrupted training set, and what a benchmark knows about it.
 
     Attributes:
-        inputs: Float32 `(num_samples, height, width, channels)` in [0, 1], or
-            int32 token ids `(num_samples, sequence_length)`.
+        inputs: Array `(num_samples, ...)`, as the network gets it.
         labels: Int64 `(num_samples,)`, the observed ones.
         true_labels: Int64 `(num_samples,)`.
         meta: Clean `(inputs, labels)`, apart from the training samples.
@@ -32,64 +29,79 @@ class BiasedData:
     test: tuple
     num_classes: int
 
+    @property
+    def is_wrong(self):
+        """Bool `(num_samples,)`: whose label is not the true one."""
+        return self.labels != self.true_labels
 
-def load(
-    dataset,
-    max_per_class,
-    imbalance_factor,
-    noise_rate,
-    noise_kind,
-    meta_per_class,
-    seed,
-    validation_per_class=200,
-):
-    """Makes a TFDS image dataset, or "docstrings", noisy and long-tailed."""
-    inputs, labels = _arrays(dataset, "train")
-    test = _arrays(dataset, "test")
+    @property
+    def in_tail(self):
+        """Bool `(num_samples,)`: whose label is of the rarer half."""
+        return self.labels >= self.num_classes // 2
+
+    @property
+    def num_outputs(self):
+        """Int: outputs of a network; one where there are two classes."""
+        return 1 if self.num_classes == 2 else self.num_classes
+
+
+def biased(data, settings, imbalance_by, meta_per_class, seed):
+    """Makes data noisy and long-tailed.
+
+    Args:
+        data: `CleanData`.
+        settings: `Settings`, for how noisy and how long-tailed.
+        imbalance_by: `"true"` or `"given"`: whose labels' classes are
+            long-tailed. Those of people where there are such.
+        meta_per_class: Int, clean meta samples of each class.
+        seed: Int.
+    """
+    labels = data.labels
     num_classes = int(labels.max()) + 1
-    order = np.random.default_rng(seed).permutation(len(labels))
+    rows = np.arange(len(labels))
+    trainable, held_out_from = rows, rows
+    if data.for_training is not None:
+        trainable = data.for_training
+        held_out_from = np.setdiff1d(rows, trainable)
+    order = np.random.default_rng(seed).permutation(held_out_from)
     held_out, start = [], 0
-    for size in (meta_per_class, validation_per_class):
-        rows = [
+    for size in (meta_per_class, settings.validation_per_class):
+        of_classes = [
             order[labels[order] == label][start : start + size]
             for label in range(num_classes)
         ]
-        held_out.append(np.concatenate(rows))
+        held_out.append(np.concatenate(of_classes))
         start += size
-    rest = np.setdiff1d(order, np.concatenate(held_out))
+    rest = np.setdiff1d(trainable, np.concatenate(held_out))
+    of_tail = data.given_labels if imbalance_by == "given" else labels
     kept = rest[
         kcn.datasets.long_tailed_indices(
-            labels[rest], imbalance_factor, max_per_class, seed=seed
+            of_tail[rest],
+            settings.imbalance_factor,
+            settings.max_per_class,
+            seed=seed,
         )
     ]
     kept = np.random.default_rng(seed).permutation(kept)
-    noisy = kcn.datasets.corrupt_labels(
-        labels[kept], noise_rate, noise_kind, num_classes, seed=seed
-    )
+    if data.given_labels is not None:
+        noisy = data.given_labels[kept]
+    else:
+        noisy = kcn.datasets.corrupt_labels(
+            labels[kept],
+            settings.noise_rate,
+            settings.noise_kind,
+            num_classes,
+            seed=seed,
+        )
     meta, validation = (
-        (scaled(inputs[rows]), labels[rows]) for rows in held_out
+        (data.prepared(data.inputs[rows]), labels[rows]) for rows in held_out
     )
     return BiasedData(
-        inputs=scaled(inputs[kept]),
+        inputs=data.prepared(data.inputs[kept]),
         labels=noisy,
         true_labels=labels[kept],
         meta=meta,
         validation=validation,
-        test=(scaled(test[0]), test[1]),
+        test=(data.prepared(data.test[0]), data.test[1]),
         num_classes=num_classes,
     )
-
-
-def scaled(inputs):
-    """Uint8 images as float32 in [0, 1]; token ids as they are."""
-    if inputs.dtype != np.uint8:
-        return inputs
-    return inputs.astype("float32") / 255.0
-
-
-def _arrays(dataset, split):
-    if dataset == "docstrings":
-        return docstrings.load()[split]
-    data = tfds.load(dataset, split=split, as_supervised=True, batch_size=-1)
-    images, labels = tfds.as_numpy(data)
-    return images, labels.astype(np.int64)

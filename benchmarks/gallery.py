@@ -5,13 +5,13 @@ python benchmarks/gallery.py --output_dir=benchmarks/figures
 
 import pathlib
 
-import accuracy
+import training
 from absl import app
 from absl import flags
 
 import keras_curvenet as kcn
 
-FLAGS = flags.FLAGS  # Those of accuracy.py, and:
+FLAGS = flags.FLAGS  # Those of training.py, and:
 flags.DEFINE_string("output_dir", "benchmarks/figures", "Folder to write to.")
 flags.DEFINE_integer("seed", 0, "Seed of data and training.")
 
@@ -21,22 +21,17 @@ CLASS_NAMES += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
 
 def main(argv):
     del argv
-    data = accuracy.load_data(FLAGS.seed)
+    data = training.load_data(FLAGS.seed)
     recorder = kcn.LossCurveRecorder(record_predictions=True)
-    model = accuracy.new_model(data, FLAGS.seed)
-    model.compile(**accuracy.compile_arguments())
-    train = accuracy.batches(data, data.labels)
+    model = training.new_model(data, FLAGS.seed)
+    model.compile(**training.compile_arguments(data))
+    train = training.batches(kcn.with_sample_ids((data.inputs, data.labels)))
     model.fit(train, epochs=20, callbacks=[recorder], verbose=0)
     curves = recorder.loss_curves
-    weighted = kcn.CurveWeightedModel(accuracy.new_model(data, FLAGS.seed))
-    weighted.compile(**accuracy.compile_arguments())
-    weighted.fit(
-        train,
-        epochs=accuracy.EPOCHS,
-        loss_curves=curves,
-        callbacks=[accuracy.step_schedule()],
-        verbose=0,
-    )
+    base = training.new_model(data, FLAGS.seed)
+    base.compile(**training.compile_arguments(data))
+    weighted = kcn.CurveWeightedModel(base)
+    training.fit(weighted, train, data.validation, loss_curves=curves)
     figures = {
         "loss_curves": kcn.plots.plot_loss_curves(curves, data.true_labels),
         "sample_weights": kcn.plots.plot_sample_weights(

@@ -3,26 +3,26 @@
 All scores come from the same network on the same corrupted samples. For
 example, the table in RESULTS.md:
 
-    python benchmarks/label_issues.py --seeds=0,1,2,3,4 \
+    python benchmarks/label_issues.py --seeds=0,1,2,3,4 --cleanlab \
         --output=benchmarks/results/label_issues.json
 """
 
 import json
 import pathlib
 
-import accuracy
 import keras
 import numpy as np
+import tensorflow as tf
+import training
 from absl import app
 from absl import flags
-from cleanlab.rank import get_label_quality_scores
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 import keras_curvenet as kcn
 
-FLAGS = flags.FLAGS  # Those of accuracy.py, and:
-flags.DEFINE_bool("cleanlab", True, "Whether to train for cleanlab's rows.")
+FLAGS = flags.FLAGS  # Those of training.py, and:
+flags.DEFINE_bool("cleanlab", False, "Whether to train for cleanlab's rows.")
 flags.DEFINE_integer("folds", 5, "Of cleanlab's out-of-sample predictions.")
 
 
@@ -31,33 +31,39 @@ def scores_of_curves(curves):
     epochs = curves.num_epochs
     values = np.nan_to_num(curves.values, posinf=1e3)
     centered = curves.class_centered(skip_epochs=0)
+    early = min(5, epochs)
     return {
         "label_quality_scores": (kcn.label_quality_scores(curves), epochs),
         "mean class-centred curve": (-centered.mean(axis=1), epochs),
+        "mean margin (AUM)": (curves.margins.mean(axis=1), epochs),
         "mean loss (O2U-Net)": (-values.mean(axis=1), epochs),
         "last loss": (-values[:, -1], epochs),
-        "loss after 5 epochs": (-values[:, 4], 5),
+        f"loss after {early} epochs": (-values[:, early - 1], early),
     }
 
 
 def scores_of_cleanlab(data, seed):
     """cleanlab's scores of out-of-sample predictions, with their epochs."""
+    # Installed by `pip install ".[benchmarks]"`, and needed nowhere else.
+    from cleanlab.rank import get_label_quality_scores
+
     folds = StratifiedKFold(FLAGS.folds, shuffle=True, random_state=seed)
     probabilities = np.zeros((len(data.labels), data.num_classes))
-    for train, rest in folds.split(data.labels, data.labels):
-        model = accuracy.new_model(data, seed)
-        model.compile(**accuracy.compile_arguments())
+    for rows, rest in folds.split(data.labels, data.labels):
+        samples = data.inputs[rows], data.labels[rows]
+        model = training.new_model(data, seed)
+        model.compile(**training.compile_arguments(data))
         model.fit(
-            data.inputs[train],
-            data.labels[train],
-            batch_size=accuracy.BATCH_SIZE,
-            epochs=accuracy.EPOCHS,
-            callbacks=[accuracy.step_schedule()],
+            training.batches(tf.data.Dataset.from_tensor_slices(samples)),
+            epochs=training.settings().epochs,
+            callbacks=[training.rate_schedule()],
             verbose=0,
         )
         logits = model.predict(data.inputs[rest], verbose=0)
+        if data.num_outputs == 1:
+            logits = np.pad(logits, [(0, 0), (1, 0)])
         probabilities[rest] = keras.ops.softmax(logits)
-    epochs = round(FLAGS.folds * accuracy.EPOCHS * (1 - 1 / FLAGS.folds))
+    epochs = training.settings().epochs * (FLAGS.folds - 1)
     return {
         f"cleanlab, {method}{', adjusted' if adjusted else ''}": (
             get_label_quality_scores(
@@ -90,20 +96,19 @@ def measure(scores, is_wrong, is_tail):
 
 
 def run(seed):
-    """A list with the figures of every score."""
-    data = accuracy.load_data(seed)
-    curves = accuracy.probe(data, seed)
-    is_wrong = (data.labels != data.true_labels).astype(int)
-    is_tail = data.labels >= data.num_classes // 2
+    """Lists with the figures of every score, and of what is made of them."""
+    data = training.load_data(seed)
+    curves = training.probe(data, seed)
     scores = scores_of_curves(curves)
     if FLAGS.cleanlab:
         scores |= scores_of_cleanlab(data, seed)
+    is_wrong = data.is_wrong.astype(int)
     rows = [
         {"scores": name, "seed": seed, "epochs": epochs}
-        | measure(values, is_wrong, is_tail)
+        | measure(values, is_wrong, data.in_tail)
         for name, (values, epochs) in scores.items()
     ]
-    return rows, report(curves, data, is_wrong.astype(bool))
+    return rows, report(curves, data, data.is_wrong)
 
 
 def report(curves, data, is_wrong):
@@ -112,21 +117,28 @@ def report(curves, data, is_wrong):
     found = np.isin(np.arange(len(is_wrong)), issues)
     verdicts = kcn.sample_verdicts(curves)
     chosen = kcn.select_meta_samples(curves)
-    rates = [is_wrong[data.labels == k].mean() for k in range(data.num_classes)]
+    classes = range(data.num_classes)
+    rates = np.array([is_wrong[data.labels == k].mean() for k in classes])
+    in_good_class = rates[data.labels[chosen]] < 0.5
     counts = np.bincount(data.true_labels)
-    in_tail = counts[data.labels] < counts.mean() / 2
+    in_rare = counts[data.labels] < counts.mean() / 2
     is_tail = verdicts == "clean tail"
     figures = {
         "wrong": is_wrong.mean(),
         "issues": found.mean(),
+        "issues / wrong": found.sum() / is_wrong.sum(),
         "precision of issues": is_wrong[issues].mean(),
         "recall of issues": found[is_wrong].mean(),
         "mean error of noise rates": np.abs(
             kcn.estimate_noise_rates(curves) - rates
         ).mean(),
         "purity of meta samples": 1.0 - is_wrong[chosen].mean(),
-        "clean tail, precision": (in_tail & ~is_wrong)[is_tail].mean(),
-        "clean tail, recall": is_tail[in_tail & ~is_wrong].mean(),
+        "the same where most labels are right": (
+            1.0 - is_wrong[chosen][in_good_class].mean()
+        ),
+        "classes of mostly wrong labels": (rates >= 0.5).sum(),
+        "clean tail, precision": (in_rare & ~is_wrong)[is_tail].mean(),
+        "clean tail, recall": is_tail[in_rare & ~is_wrong].mean(),
     }
     return {name: round(float(value), 4) for name, value in figures.items()}
 
@@ -146,7 +158,9 @@ def print_table(rows):
 def main(argv):
     del argv
     path = FLAGS.output and pathlib.Path(FLAGS.output)
-    configuration = accuracy.configuration() | {"folds": FLAGS.folds}
+    configuration = training.configuration()
+    if FLAGS.cleanlab:
+        configuration["folds"] = FLAGS.folds
     content = {"configuration": configuration, "runs": [], "reports": []}
     if path and path.exists():
         content = json.loads(path.read_text())

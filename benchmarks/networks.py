@@ -3,22 +3,68 @@
 import keras
 
 
-def small_cnn(input_shape, num_classes):
+def small_cnn(input_shape, num_outputs):
     """Three blocks of convolution, BatchNormalization, ReLU and pooling."""
-    layers = [keras.Input(input_shape)]
-    for filters in (16, 32, 64):
-        layers += [
-            keras.layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-            keras.layers.MaxPooling2D(),
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            *_small_features(),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(num_outputs),
         ]
-    layers += [
-        keras.layers.Flatten(),
-        keras.layers.Dense(64, activation="relu"),
-        keras.layers.Dense(num_classes),
+    )
+
+
+def small_extractor(input_shape):
+    """`small_cnn` without its two Dense layers."""
+    return keras.Sequential([keras.Input(input_shape), *_small_features()])
+
+
+def _small_features():
+    layers = []
+    for filters in (16, 32, 64):
+        layers += [*_block(filters), keras.layers.MaxPooling2D()]
+    return [*layers, keras.layers.Flatten()]
+
+
+def human_cnn(input_shape, num_outputs):
+    """Five convolutions in three stages, for augmented 32x32 images."""
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            *_block(16),
+            keras.layers.MaxPooling2D(),
+            *_block(32),
+            *_block(32),
+            keras.layers.MaxPooling2D(),
+            *_block(64),
+            *_block(64),
+            keras.layers.MaxPooling2D(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dense(num_outputs),
+        ]
+    )
+
+
+def _block(filters):
+    return [
+        keras.layers.Conv2D(filters, 3, padding="same", use_bias=False),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
     ]
-    return keras.Sequential(layers)
+
+
+def mlp(input_shape, num_outputs):
+    """One hidden layer, for tables."""
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(num_outputs),
+        ]
+    )
 
 
 def resnet32(input_shape, num_classes):
@@ -71,15 +117,15 @@ def text_classifier(sequence_length, num_classes, vocabulary=5000):
     )
 
 
-def bag_of_tokens(sequence_length, num_classes, vocabulary=5000):
+def bag_of_tokens(input_shape, num_outputs, vocabulary=5000):
     """The mean of the tokens' embeddings, and two Dense layers."""
     return keras.Sequential(
         [
-            keras.Input((sequence_length,), dtype="int32"),
+            keras.Input(input_shape, dtype="int32"),
             keras.layers.Embedding(vocabulary, 64, mask_zero=True),
             keras.layers.GlobalAveragePooling1D(),
             keras.layers.Dense(64, activation="relu"),
-            keras.layers.Dense(num_classes),
+            keras.layers.Dense(num_outputs),
         ]
     )
 
