@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 import keras_curvenet as kcn
-from keras_curvenet.inspecting import label_quality
 
 
 def planted_curves(
@@ -15,63 +14,6 @@ def planted_curves(
     level = np.where(is_wrong, 2.0, np.linspace(2.0, 0.1, num_epochs)[:, None])
     noise = rng.normal(scale=0.3, size=(num_samples, num_epochs))
     return kcn.LossCurves(np.abs(level.T + noise), labels), is_wrong
-
-
-# The mathematics.
-
-
-def test_suspicion_by_hand():
-    # Class 0 has the mean curve (2, 1), class 1 the curve (4, 3), all samples
-    # (8/3, 5/3); the medians of the epochs are 3 and 2. Class means are
-    # shrunk with the weight of two samples: class 0 to (2*2 + 2*8/3) / 4.
-    curves = kcn.LossCurves([[1.0, 0.0], [3.0, 2.0], [4.0, 3.0]], [0, 0, 1])
-    overall = np.array([8.0, 5.0]) / 3.0
-    mean = (2.0 * np.array([2.0, 1.0]) + 2.0 * overall) / 4.0
-    expected = 2.0 / 3.0 * mean + overall / 3.0
-    excess = np.array([1.0, 0.0]) - expected
-    suspicion = label_quality.label_suspicion(curves)
-    assert suspicion[0] == pytest.approx(
-        (3.0 * excess[0] + 2.0 * excess[1]) / 5
-    )
-
-
-def test_epochs_in_which_most_are_fitted_do_not_count():
-    values = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 9.0]])
-    curves = kcn.LossCurves(values, [0, 0, 0, 0])
-    suspicion = label_quality.label_suspicion(curves)
-    np.testing.assert_allclose(suspicion, 0.0, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("values", "threshold"),
-    [
-        ([0.0, 0.0, 0.0, 1.0, 1.0], 0.5),
-        ([0.0, 1.0, 2.0, 10.0], 6.0),
-        ([3.0, 1.0, -5.0, -6.0, 2.0], -2.0),
-    ],
-)
-def test_two_groups_by_hand(values, threshold):
-    found, share = label_quality._two_groups(np.array(values))
-    assert found == threshold
-    values = np.array(values)
-    means = [values[values > found].mean(), values[values <= found].mean()]
-    between = np.where(values > found, *means).var()
-    assert share == pytest.approx(between / values.var())
-
-
-def test_two_groups_of_equal_values():
-    assert label_quality._two_groups(np.full(4, 2.0)) == (2.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("draw", "expected"),
-    [("standard_normal", 0.637), ("standard_exponential", 0.648)],
-)
-def test_one_group_is_below_the_least_separation(draw, expected):
-    values = getattr(np.random.default_rng(0), draw)(100_000)
-    share = label_quality._two_groups(values)[1]
-    assert share == pytest.approx(expected, abs=0.01)
-    assert share < label_quality._LEAST_SEPARATION
 
 
 # Scores, issues and rates of planted errors.
@@ -103,12 +45,6 @@ def test_few_wrong_labels_are_found():
 def test_clean_data_has_few_issues(num_classes):
     curves, _ = planted_curves(400, 0.0, num_classes)
     assert len(kcn.find_label_issues(curves)) <= 4
-
-
-def test_far_out_by_hand():
-    # One group: its quartiles are 1 and 3, so that 9 is the limit.
-    suspicion = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0, 4.0])
-    assert label_quality._decision(suspicion)[0] == 9.0
 
 
 def test_issues_of_a_given_noise_rate():

@@ -1,0 +1,35 @@
+"""Two groups in a list of values."""
+
+import numpy as np
+
+
+def two_groups(values):
+    """The threshold with most variance between the two sides, and its share.
+
+    Values above the threshold are the upper group; it is empty where all
+    values are equal.
+
+    Reference: Otsu, "A threshold selection method from gray-level
+    histograms", 1979.
+
+    Args:
+        values: Float `(n,)`, n >= 1.
+
+    Returns:
+        Tuple of floats: the threshold, and the share of the variance that lies
+        between the groups. The best two groups of one normal or exponential
+        distribution have 0.64 and 0.65, of a uniform one 0.75.
+    """
+    values = np.sort(values)
+    if np.ptp(values) <= 1e-12 * max(1.0, abs(values[-1])):
+        return values[-1], 0.0
+    size = np.arange(1, values.size)
+    sums = np.cumsum(values)
+    lower = sums[:-1] / size
+    upper = (sums[-1] - sums[:-1]) / (values.size - size)
+    share = size * (values.size - size) / values.size**2
+    between = share * (upper - lower) ** 2
+    between[values[1:] == values[:-1]] = 0.0  # No threshold between equals.
+    best = between.argmax()
+    threshold = (values[best] + values[best + 1]) / 2.0
+    return threshold, between[best] / values.var()
