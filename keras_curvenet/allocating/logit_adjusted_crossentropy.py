@@ -3,6 +3,9 @@
 import keras
 import numpy as np
 
+from keras_curvenet.allocating.class_balance import adjusted_predictions
+from keras_curvenet.allocating.class_balance import log_frequencies
+
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
 class LogitAdjustedCrossentropy(keras.losses.Loss):
@@ -13,8 +16,9 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
     favour frequent classes. With wrong labels, the frequencies of the right
     ones count: `estimate_class_counts`.
 
-    Where `CurveWeightedModel` is compiled with it, the meta set's loss is the
-    plain crossentropy: that set is balanced.
+    For ordinary training: a `CurveWeightedModel` adjusts a plain crossentropy
+    by itself. Where it is compiled with this loss, these counts are used, and
+    the meta set's loss is the plain crossentropy: that set is balanced.
 
     Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
@@ -30,7 +34,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
     Call arguments:
         y_true: Int `(batch,)` or `(batch, 1)`, classes; or float `(batch,
             num_classes)`, one-hot.
-        y_pred: Float `(batch, num_classes)`.
+        y_pred: Float `(batch, num_classes)`; for two classes `(batch, 1)` too.
 
     Raises:
         ValueError: If counts are not at least two numbers >= 0 with a positive
@@ -78,29 +82,34 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         self.class_counts = counts.tolist()
         self.from_logits = from_logits
         self.temperature = float(temperature)
-        counts = np.where(counts > 0.0, counts, counts[counts > 0.0].min())
-        self._log_frequencies = temperature * np.log(counts / counts.sum())
+        self._log_frequencies = temperature * log_frequencies(counts)
+
+    @property
+    def log_frequencies(self):
+        """Float64 `(num_classes,)`: what is added to the logits."""
+        return self._log_frequencies
 
     def call(self, y_true, y_pred):
-        if y_pred.shape[-1] != len(self.class_counts):
+        is_binary = len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
+        num_classes = 2 if is_binary else y_pred.shape[-1]
+        if num_classes != len(self.class_counts):
             raise ValueError(
                 "Invalid value for argument `class_counts`. Expected a count "
-                f"for each of the model's {y_pred.shape[-1]} outputs. "
-                f"Received: {len(self.class_counts)} counts. A binary model "
-                "needs two outputs for this loss."
+                f"for each of the model's {num_classes} classes. "
+                f"Received: {len(self.class_counts)} counts."
             )
-        if not self.from_logits:
-            epsilon = keras.config.epsilon()
-            y_pred = keras.ops.log(keras.ops.clip(y_pred, epsilon, 1.0))
-        shift = keras.ops.convert_to_tensor(self._log_frequencies, y_pred.dtype)
-        logits = y_pred + shift
-        if len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1]:
-            return keras.losses.categorical_crossentropy(
-                y_true, logits, from_logits=True
-            )
-        return keras.losses.sparse_categorical_crossentropy(
-            y_true, logits, from_logits=True
+        y_pred = adjusted_predictions(
+            y_pred, self._log_frequencies, self.from_logits
         )
+        if is_binary:
+            y_true = keras.ops.reshape(y_true, (-1, 1))
+            y_pred = keras.ops.reshape(y_pred, (-1, 1))
+            loss = keras.losses.binary_crossentropy
+        elif len(y_true.shape) == 2 and y_true.shape[1] == num_classes:
+            loss = keras.losses.categorical_crossentropy
+        else:
+            loss = keras.losses.sparse_categorical_crossentropy
+        return loss(y_true, y_pred, from_logits=self.from_logits)
 
     def without_adjustment(self):
         """The same loss for balanced data: the plain crossentropy."""

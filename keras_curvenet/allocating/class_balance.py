@@ -1,0 +1,83 @@
+"""Rare and frequent classes: what logit adjustment does to predictions."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_curvenet.probing.class_predictions import class_columns
+
+
+def log_frequencies(counts):
+    """Float64 `(num_classes,)`: logarithms of the shares of all samples.
+
+    Args:
+        counts: Float `(num_classes,)`, at least one > 0. Zero counts as the
+            smallest other one.
+    """
+    counts = np.where(counts > 0.0, counts, counts[counts > 0.0].min())
+    return np.log(counts / counts.sum())
+
+
+def estimated_log_frequencies(quality, labels, num_classes):
+    """Logarithms of the classes' shares of right labels, by their quality.
+
+    Args:
+        quality: Float `(num_samples,)`, logits of the label quality.
+        labels: Int `(num_samples,)`, -1 for samples of no class.
+        num_classes: Int.
+
+    Returns:
+        Float64 `(num_classes,)`.
+    """
+    scores = 1.0 / (1.0 + np.exp(-quality.astype(np.float64)))
+    known = labels >= 0
+    return log_frequencies(
+        np.bincount(labels[known], scores[known], num_classes)
+    )
+
+
+def adjusted_predictions(y_pred, log_frequencies, from_logits):
+    """Predictions to which the classes' log frequencies are added as logits.
+
+    A loss of these teaches a network to tell classes apart beyond their
+    frequencies, so that its own predictions do not favour frequent classes.
+    With equal frequencies nothing changes.
+
+    Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
+
+    Args:
+        y_pred: Predictions `(batch, num_classes)`; for two classes `(batch,)`
+            or `(batch, 1)` too, the logit or probability of class 1.
+        log_frequencies: Float `(num_classes,)`.
+        from_logits: Bool. Whether predictions are logits, not probabilities.
+
+    Returns:
+        Predictions of the same kind, shape and dtype.
+    """
+    log_frequencies = tf.cast(log_frequencies, tf.float32)
+    logits = tf.cast(y_pred, tf.float32)
+    if len(y_pred.shape) == 2 and y_pred.shape[1] > 1:
+        if from_logits:
+            return tf.cast(logits + log_frequencies, y_pred.dtype)
+        logits = _log(logits) + log_frequencies
+        return tf.cast(tf.nn.softmax(logits), y_pred.dtype)
+    shift = log_frequencies[1] - log_frequencies[0]
+    if from_logits:
+        return tf.cast(logits + shift, y_pred.dtype)
+    logits = _log(logits) - _log(1.0 - logits) + shift
+    return tf.cast(tf.sigmoid(logits), y_pred.dtype)
+
+
+def log_probabilities(y_pred, from_logits):
+    """Float32 `(batch, num_classes)`: the log-probability of every class.
+
+    Args:
+        y_pred, from_logits: As of `adjusted_predictions`.
+    """
+    columns = class_columns(y_pred, from_logits)
+    return tf.nn.log_softmax(columns) if from_logits else _log(columns)
+
+
+def _log(probabilities):
+    epsilon = keras.config.epsilon()
+    return tf.math.log(tf.clip_by_value(probabilities, epsilon, 1.0))
