@@ -48,7 +48,7 @@ def split_model(model, top_layers):
 
     Args:
         model: A built `keras.Model`.
-        top_layers: Int, list of layer names, or None: see
+        top_layers: `"head"`, int, list of layer names, or None: see
             `CurveWeightedModel`.
 
     Raises:
@@ -87,16 +87,37 @@ def watched_layers(model, top_layers):
     """List of the layers that `top_layers` stands for; None means all."""
     if top_layers is None:
         return None
+    if isinstance(top_layers, str) and top_layers == "head":
+        return _head_layers(model)
     is_bool = isinstance(top_layers, bool)
     if isinstance(top_layers, numbers.Integral) and not is_bool:
         return _last_layers(model, int(top_layers))
     if isinstance(top_layers, (list, tuple)) and top_layers:
         return [_layer_named(model, name) for name in top_layers]
     raise ValueError(
-        "Invalid value for argument `top_layers`. Expected an int >= 1, a "
-        "non-empty list of layer names, or None for all layers. Received: "
-        f"top_layers={top_layers!r}."
+        'Invalid value for argument `top_layers`. Expected "head", an int '
+        ">= 1, a non-empty list of layer names, or None for all layers. "
+        f"Received: top_layers={top_layers!r}."
     )
+
+
+def _head_layers(model):
+    """The last layer with weights, and a Dense one before a Dense one.
+
+    None, which stands for all layers, where their order is not known.
+    """
+    has_order = _is_graph(model) or isinstance(model, keras.Sequential)
+    if not has_order or len(getattr(model, "outputs", None) or []) > 1:
+        return None
+    last = [
+        layer
+        for layer in _leaf_layers(model)
+        if _is_trainable(layer) and not isinstance(layer, _NORMALIZATION_LAYERS)
+    ][-2:]
+    if not last:
+        return []
+    are_dense = all(isinstance(layer, keras.layers.Dense) for layer in last)
+    return _last_layers(model, len(last) if are_dense else 1)
 
 
 def _last_layers(model, num_layers):
