@@ -4,6 +4,17 @@ import warnings
 
 import keras
 
+# Losses of several decisions at once, which are no distribution over classes.
+_BINARY = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+)
+
+# The reductions under which a loss is the mean over the samples.
+_MEANS = ("mean", "sum_over_batch_size")
+
 
 def check_base_model(base_model):
     """Raises where a model can't be wrapped; warns of what is not used."""
@@ -47,6 +58,42 @@ def classes_of_outputs(base_model, default):
         return ()
     width = outputs[0].shape[-1]
     return (2,) if width == 1 else (width,)
+
+
+def class_outputs(base_model, x_spec, loss, num_classes):
+    """Bool: whether a model's predictions are those of the curves' classes.
+
+    Args:
+        base_model: A `keras.Model`.
+        x_spec: Structure of `tf.TensorSpec`, its inputs.
+        loss: What it is compiled with.
+        num_classes: Int, the number of classes of the curves.
+    """
+    outputs = getattr(base_model, "outputs", None)
+    if outputs is None:
+        inputs = keras.tree.map_structure(
+            lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
+        )
+        outputs = base_model.compute_output_spec(inputs)
+    outputs = keras.tree.flatten(outputs)
+    if len(outputs) != 1 or len(keras.tree.flatten(loss)) != 1:
+        return False
+    shape = outputs[0].shape
+    if len(shape) not in (1, 2):
+        return False
+    (loss,) = keras.tree.flatten(loss)
+    if getattr(loss, "reduction", "mean") not in _MEANS:
+        return False
+    width = shape[1] if len(shape) == 2 else 1
+    if width == 1:
+        return num_classes == 2
+    return width == num_classes and not _is_binary(loss)
+
+
+def _is_binary(loss):
+    if isinstance(loss, str):
+        return "binary" in loss.lower() or loss.lower() == "bce"
+    return loss in _BINARY or isinstance(loss, _BINARY[:2])
 
 
 def warn_if_trained(base_model):

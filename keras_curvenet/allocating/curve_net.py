@@ -1,9 +1,6 @@
 """CurveNet: the network from a loss curve to a sample weight."""
 
 import keras
-import numpy as np
-
-from keras_curvenet.probing.loss_curves import LossCurves
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
@@ -15,10 +12,14 @@ class CurveNet(keras.Model):
     minimum. The last bias starts high, so that all weights start near 1.
 
     Only the network: it expects curves as `LossCurves.class_centered` prepares
-    them. `CurveWeightedModel` makes one of the right size by itself.
+    them. `CurveWeightedModel` makes one of the right size by itself, which
+    reads margins beside losses and corrects the label quality.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    "CurveNet", and the sizes and initializers of the reference code.
+    "CurveNet", and the sizes and initializers of the reference code. There all
+    weights start near 1; with `corrects_quality` they start at the label
+    quality, without which one of five seeds took to raising rare classes, wrong
+    labels and all (`benchmarks/RESULTS.md`, "Where the weights start").
 
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.
@@ -28,12 +29,15 @@ class CurveNet(keras.Model):
         weight_units: Sequence of ints, the layers after the embedding.
         min_weight: Float >= 0. The smallest weight; the largest is 1 more.
         initial_logit: Float. Where the last bias starts.
+        corrects_quality: Bool. Whether the network's output is a correction,
+            0 at first, of logits that are the third input.
         **kwargs: `name`, `dtype` and `trainable`, as of any Keras model. The
             dtype is float32 by default, whatever the global policy.
 
     Call arguments:
         inputs: `[curves, labels]`, float32 `(batch, curve_length)` and int
-            `(batch,)`.
+            `(batch,)`; with `corrects_quality` `[curves, labels, quality]`,
+            the last float `(batch,)`, logits of the label quality.
 
     Returns: float32 `(batch,)`, each in `[min_weight, 1 + min_weight]`.
 
@@ -59,6 +63,7 @@ class CurveNet(keras.Model):
         weight_units=(128, 64),
         min_weight=0.02,
         initial_logit=4.5,
+        corrects_quality=False,
         **kwargs,
     ):
         sizes = {
@@ -87,6 +92,7 @@ class CurveNet(keras.Model):
         self.weight_units = tuple(weight_units)
         self.min_weight = float(min_weight)
         self.initial_logit = float(initial_logit)
+        self.corrects_quality = bool(corrects_quality)
         dtype = self.dtype_policy
         self.curve_layers = [
             _hidden(units, f"curve_{index}", dtype)
@@ -105,12 +111,15 @@ class CurveNet(keras.Model):
         ]
         self.logit = keras.layers.Dense(
             1,
-            kernel_initializer="glorot_normal",
-            bias_initializer=keras.initializers.Constant(self.initial_logit),
+            kernel_initializer="zeros" if corrects_quality else "glorot_normal",
+            bias_initializer=keras.initializers.Constant(
+                0.0 if corrects_quality else self.initial_logit
+            ),
             dtype=dtype,
             name="logit",
         )
-        self.build([(None, self.curve_length), (None,)])
+        inputs = [(None, self.curve_length), (None,), (None,)]
+        self.build(inputs if corrects_quality else inputs[:2])
 
     def build(self, input_shape):
         size = self.curve_length
@@ -123,13 +132,15 @@ class CurveNet(keras.Model):
             size = layer.units
 
     def call(self, inputs):
-        features, labels = inputs
+        features, labels, *quality = inputs
         for layer in self.curve_layers:
             features = layer(features)
         features = features + 2.0 * self.class_embedding(labels)
         for layer in self.weight_layers:
             features = layer(features)
         logits = keras.ops.squeeze(self.logit(features), axis=-1)
+        if self.corrects_quality:
+            logits = logits + quality[0]
         return keras.ops.sigmoid(logits) + self.min_weight
 
     def get_config(self):
@@ -141,6 +152,7 @@ class CurveNet(keras.Model):
             "weight_units": list(self.weight_units),
             "min_weight": self.min_weight,
             "initial_logit": self.initial_logit,
+            "corrects_quality": self.corrects_quality,
         }
 
 
@@ -152,40 +164,3 @@ def _hidden(units, name, dtype):
         dtype=dtype,
         name=name,
     )
-
-
-def prepared_curves(loss_curves):
-    """What CurveNet reads of every sample: its curve and its class.
-
-    Args:
-        loss_curves: `LossCurves`.
-
-    Returns:
-        Float32 `(num_samples, curve_length)` and int64 `(num_samples,)`.
-    """
-    if not isinstance(loss_curves, LossCurves):
-        raise TypeError(
-            "Invalid value for argument `loss_curves`. Expected a "
-            "`LossCurves`, such as `recorder.loss_curves`. Received: "
-            f"{type(loss_curves).__name__}."
-        )
-    # A sample that was never seen has no class, and no curve but zeros.
-    labels = np.maximum(loss_curves.labels, 0)
-    return loss_curves.class_centered(), labels
-
-
-def refuse_other_curves(curve_net, loss_curves, curve_length):
-    """Raises ValueError where a network was made for other curves."""
-    received = {
-        "curve_length": curve_length,
-        "num_classes": loss_curves.num_classes,
-    }
-    for size, value in received.items():
-        expected = getattr(curve_net, size, value)
-        if expected != value:
-            raise ValueError(
-                "Invalid value for argument `loss_curves`. Expected curves for "
-                f"a CurveNet with {size}={expected}. Received: {loss_curves}, "
-                f"which needs {size}={value}. Pass curves of the same probe, "
-                "or make a new CurveWeightedModel."
-            )

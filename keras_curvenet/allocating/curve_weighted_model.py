@@ -10,13 +10,15 @@ import tensorflow as tf
 
 from keras_curvenet.allocating.allocating_phases import AllocatingPhases
 from keras_curvenet.allocating.base_model import check_base_model
+from keras_curvenet.allocating.base_model import class_outputs
 from keras_curvenet.allocating.base_model import classes_of_outputs
 from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.allocating.base_model import warn_if_trained
+from keras_curvenet.allocating.batch_problems import BatchProblems
+from keras_curvenet.allocating.batch_problems import without_invalid_inputs
+from keras_curvenet.allocating.batch_problems import zero_unless
+from keras_curvenet.allocating.class_balance import estimated_log_frequencies
 from keras_curvenet.allocating.curve_net import CurveNet
-from keras_curvenet.allocating.curve_net import prepared_curves
-from keras_curvenet.allocating.curve_net import refuse_other_curves
-from keras_curvenet.allocating.initial_weights import start_at_label_quality
 from keras_curvenet.allocating.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
 )
@@ -24,12 +26,16 @@ from keras_curvenet.allocating.meta_batches import meta_batches
 from keras_curvenet.allocating.meta_batches import rows_of_ids
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.meta_update import meta_gradients
+from keras_curvenet.allocating.prepared_curves import prepared_curves
+from keras_curvenet.allocating.prepared_curves import refuse_other_curves
+from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
+from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
-from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
@@ -39,30 +45,39 @@ from keras_curvenet.probing.sample_ids import split_sample_ids
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
 class CurveWeightedModel(keras.Model):
-    """Trains a base model on samples weighted by what their loss curves say.
+    """Trains a base model on samples weighted by what their curves say.
 
-    CurveNet maps each sample's loss curve and observed class to a weight. It
-    is learned while the base model trains: in every step, a virtual step of
-    the weighted training loss is tried on the watched layers, the loss of a
-    small trusted *meta set* is taken after it, and CurveNet follows that
-    loss's gradient. Then the base model makes its actual step with the new
-    weights. After `meta_epochs` epochs CurveNet stays as it is.
+    CurveNet maps each sample's curves and observed class to a weight: how far
+    its label is trusted. It starts at the label quality and is learned while
+    the base model trains: in every step, a virtual step of the weighted
+    training loss is tried on the watched layers, the loss of a small trusted
+    *meta set* is taken after it, and CurveNet follows that loss's gradient.
+    Then the base model makes its actual step with the new weights. After
+    `meta_epochs` epochs CurveNet stays as it is.
 
-    Where the meta loss of an epoch is more than twice that of the epoch before,
-    training was unstable for some steps: then any sample's training lowers the
-    meta loss, and all weights rise. CurveNet is put back to where it was before
-    that epoch, with a warning.
+    By default, where the loss is a crossentropy of one output:
+
+    - A sample is trained on `weight * label + (1 - weight) * belief`: what the
+      network itself believes of the sample, as a running mean of its
+      predictions, stands in for labels that are not trusted (`soft_labels`).
+    - The training loss is that of predictions to which the log frequencies of
+      the classes are added, so that rare classes are not neglected
+      (`balance_classes`). With equal frequencies this changes nothing. The meta
+      set is balanced, and judged without it.
+
+    Otherwise losses are weighted, by weights relative to their mean in the
+    batch.
 
     `top_layers` chooses the watched layers (SLMO, skip layer meta
     optimization). All layers below count as constants in the virtual and the
     meta step; where the base model's graph can be split there, one forward
     pass through them serves the virtual and the actual step.
 
-    Where classes are rare, compile with a `LogitAdjustedCrossentropy` of
-    `estimate_class_counts(curves)`. With plain crossentropy, rare classes need
-    large weights, wrong labels included, and on small or slowly learned data
-    all weights can end at their maximum (`benchmarks/RESULTS.md`, "Which loss,
-    and how many layers").
+    Differences to the method as published: curves of margins beside losses, a
+    start at the label quality, soft labels and balanced classes, and no common
+    scale of the weights. Published, the training loss is `sum(w * loss) / n`:
+    then the weights' scale is a learning rate, and the meta loss drives all of
+    them to one end (`benchmarks/RESULTS.md`, "What each part is worth").
 
     `predict` and `evaluate` are the base model's. Deploy `base_model`.
 
@@ -80,7 +95,9 @@ class CurveWeightedModel(keras.Model):
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849). The
     virtual step is plain gradient descent whatever the optimizer; the
-    reference code differentiates its Nesterov optimizer instead.
+    reference code differentiates its Nesterov optimizer instead. Soft labels:
+    CMW-Net-SL ([Shu et al., 2023](https://arxiv.org/abs/2202.05613)). Classes:
+    logit adjustment ([Menon et al., 2021](https://arxiv.org/abs/2007.07314)).
 
     Args:
         base_model: A built `keras.Model`: Sequential, Functional or
@@ -89,12 +106,18 @@ class CurveWeightedModel(keras.Model):
         curve_net: A built model or layer from `[curves, labels]` to weights
             `(batch,)`, or None for a `CurveNet` of the right size, whose
             weights start at the samples' label quality.
-        top_layers: What the virtual and meta steps watch. An int k: the last
-            k layers with trainable weights, those of nested models included,
-            normalization not counted but watched too where it comes between
-            or after them; 2 did better than 1 where the head has a hidden
-            layer. A list of layer names. None: all layers (no SLMO).
-            For subclassed models and several outputs, names or None.
+        top_layers: What the virtual and meta steps watch. `"head"`: the last
+            layer with trainable weights, and the one before it where both are
+            `Dense`; all layers where their order is not known (subclassed
+            models, several outputs). An int k: the last k layers with
+            trainable weights, those of nested models included, normalization
+            not counted but watched too where it comes between or after them.
+            A list of layer names. None: all layers (no SLMO).
+        soft_labels: Whether what the network believes stands in for labels
+            that are not trusted: True, False, or None for where the loss
+            allows it. It takes up to 60 bytes a sample.
+        balance_classes: Whether the loss is adjusted for rare classes: True,
+            False, or None for where the loss allows it.
         meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
             its weights are used in each.
         meta_batch_size: Int >= 1, samples in a meta batch, or None: a meta
@@ -143,7 +166,9 @@ class CurveWeightedModel(keras.Model):
         base_model,
         *,
         curve_net=None,
-        top_layers=1,
+        top_layers="head",
+        soft_labels=None,
+        balance_classes=None,
         meta_every=1,
         meta_batch_size=None,
         name=None,
@@ -156,6 +181,8 @@ class CurveWeightedModel(keras.Model):
                 f"model or layer. Received: '{curve_net.name}', whose "
                 "variables do not exist yet. Call it on a batch first."
             )
+        _check_switch("soft_labels", soft_labels)
+        _check_switch("balance_classes", balance_classes)
         _check_positive_int("meta_every", meta_every)
         if meta_batch_size is not None:
             _check_positive_int("meta_batch_size", meta_batch_size)
@@ -165,54 +192,65 @@ class CurveWeightedModel(keras.Model):
         self.base_model = base_model
         self.curve_net = curve_net
         self.top_layers = top_layers
+        self.soft_labels = soft_labels
+        self.balance_classes = balance_classes
         self.meta_every = meta_every
         self.meta_batch_size = meta_batch_size
         self.meta_optimizer = None
         self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
         self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
         self.sample_size_tracker = EffectiveSampleSize()
-        # Of the epoch before; saved, so that training goes on where it was.
-        self.last_meta_loss = self.add_weight(
-            name="last_meta_loss",
-            dtype="float32",
-            initializer=keras.initializers.Constant(np.inf),
-            trainable=False,
-        )
         self._split = None
         self.loss_curves = None
-        self._curves = None
+        self._prepared = None
         self.meta_sample_ids = None
-        self.curve_labels = None
         self.learns_weights = True
-        self._per_sample_loss = None
+        self.problems = BatchProblems()
+        self._training_loss = None
+        self._traced = None
+        self._beliefs = None
+        self._trusts_changed_labels = False
         self._train_functions = {}
         self.built = True
 
     # What training does.
 
     def train_step(self, data):
-        (x, y, sample_weight, curves, labels), meta_batch = data
+        (x, y, sample_weight, sample_ids, prepared), meta_batch = data
+        x, sample_weight, invalid = without_invalid_inputs(x, sample_weight)
         with tf.GradientTape(persistent=True) as tape:
             features = self.split.bottom(x, training=True)
             y_pred = self.split.top(features, training=True)
             regularization = [
                 self._aggregate_additional_loss(loss) for loss in self.losses
             ]
+            predictions = self._training_loss.predictions(y_pred)
+            probabilities, believed = self._believed(sample_ids, predictions)
+
+            def weighted_loss(weights):
+                return self._training_loss(
+                    y, predictions, sample_weight, weights, believed
+                )
+
+            with tape.stop_recording():
+                changed = self.problems.changed_labels(y, y_pred, prepared[1])
             if self.learns_weights:
                 self._update_curve_net(
-                    tape, y, y_pred, sample_weight, curves, labels, meta_batch
+                    tape, weighted_loss, prepared, changed, meta_batch
                 )
             with tape.stop_recording():
-                weights = self.curve_net([curves, labels])
-            loss = self._weighted_loss(
-                y, y_pred, _weighted(sample_weight, weights)
-            )
-            loss = tf.add_n([loss, *regularization])
+                weights = self._weigh(prepared, changed)
+            loss = tf.add_n([weighted_loss(weights), *regularization])
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        gradients = tape.gradient(scaled_loss, variables)
+        is_finite = tf.math.is_finite(loss)
+        self.optimizer.apply(zero_unless(is_finite, gradients), variables)
 
         batch_size = tf.shape(weights)[0]
+        self.problems.count(invalid, changed, is_finite)
+        if believed is not None:
+            self._beliefs.update(sample_ids, probabilities)
         self._loss_tracker.update_state(loss, sample_weight=batch_size)
         self.mean_weight_tracker.update_state(weights)
         self.sample_size_tracker.update_state(weights)
@@ -222,7 +260,7 @@ class CurveWeightedModel(keras.Model):
         return logs
 
     def _update_curve_net(
-        self, tape, y, y_pred, sample_weight, curves, labels, meta_batch
+        self, tape, weighted_loss, prepared, changed, meta_batch
     ):
         """The virtual and the meta step, where the batch brings a meta set."""
         x_meta, y_meta, meta_sample_weight = meta_batch
@@ -233,9 +271,7 @@ class CurveWeightedModel(keras.Model):
 
         def training_gradients(weights):
             # The actual step's forward pass serves the virtual step as well.
-            loss = self._weighted_loss(
-                y, y_pred, _weighted(sample_weight, weights)
-            )
+            loss = weighted_loss(weights)
             with tape.stop_recording():
                 return tape.gradient(
                     loss, watched, unconnected_gradients="zero"
@@ -252,7 +288,7 @@ class CurveWeightedModel(keras.Model):
 
         def update():
             loss, gradients = meta_gradients(
-                weigh=lambda: self.curve_net([curves, labels]),
+                weigh=lambda: self._weigh(prepared, changed),
                 training_gradients=training_gradients,
                 meta_loss=meta_loss,
                 top_values=[tf.convert_to_tensor(value) for value in watched],
@@ -260,6 +296,8 @@ class CurveWeightedModel(keras.Model):
                 variables=[variable.value for variable in variables],
             )
             with tape.stop_recording():
+                is_finite = tf.math.is_finite(loss)
+                gradients = zero_unless(is_finite, gradients)
                 self.meta_optimizer.apply(gradients, variables)
                 self.meta_loss_tracker.update_state(loss)
 
@@ -269,10 +307,24 @@ class CurveWeightedModel(keras.Model):
             size = tf.shape(keras.tree.flatten(x_meta)[0])[0]
             tf.cond(size > 0, update, lambda: None)
 
-    def _weighted_loss(self, y, y_pred, sample_weight):
-        """The compiled loss, without regularization."""
-        sample_weight = self._per_sample_loss.aligned(y, y_pred, sample_weight)
-        return self._compile_loss(y, y_pred, sample_weight)
+    def _weigh(self, prepared, changed=None):
+        """Weights `(batch,)`; a label that was changed since is trusted."""
+        curves, labels, quality = prepared
+        # A sample that was never seen has no class, and no curve but zeros.
+        inputs = [curves, tf.maximum(labels, 0)]
+        if getattr(self.curve_net, "corrects_quality", False):
+            inputs.append(quality)
+        weights = self.curve_net(inputs)
+        if changed is None or not self._trusts_changed_labels:
+            return weights
+        return tf.where(changed, tf.ones_like(weights), weights)
+
+    def _believed(self, sample_ids, predictions):
+        """The batch's present class probabilities, and the running means."""
+        if self._beliefs is None:
+            return None, None
+        present = self._training_loss.probabilities(predictions)
+        return present, self._beliefs.of_batch(sample_ids, present)
 
     def _meta_loss(self, y, y_pred, sample_weight):
         """The loss of the meta set, which may be another."""
@@ -301,9 +353,13 @@ class CurveWeightedModel(keras.Model):
         loss_curves=None,
         meta_data=None,
         meta_epochs=None,
+        trust_changed_labels=False,
         **kwargs,
     ):
         """Trains the base model and, up to `meta_epochs`, CurveNet.
+
+        Inputs that are not finite are left out, and so is a step whose loss is
+        not; a warning counts them.
 
         Args:
             x: A batched dataset made from a `with_sample_ids` one, or arrays,
@@ -320,6 +376,9 @@ class CurveWeightedModel(keras.Model):
             meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
                 below it; weights are frozen from then on. Defaults to half of
                 `epochs`, rounded up.
+            trust_changed_labels: Bool. Labels that differ from those which the
+                curves were recorded with are an error. With True they are
+                trained on with a weight of 1, since someone corrected them.
             batch_size, epochs, verbose, callbacks, validation_split,
             validation_data, shuffle, sample_weight, initial_epoch, **kwargs:
                 As in `keras.Model.fit`. Validation data needs no ids, and may
@@ -331,8 +390,8 @@ class CurveWeightedModel(keras.Model):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If ids or loss curves are missing, or they and the
-                meta set do not fit together.
+            ValueError: If ids or loss curves are missing, or they, labels and
+                the meta set do not fit together.
         """
         self._compile_as_base()
         if any(
@@ -374,7 +433,9 @@ class CurveWeightedModel(keras.Model):
             validation_data,
         )
         self._use_loss_curves(loss_curves, train.num_samples)
-        batches = with_curves(train.dataset, self._curves, self.curve_labels)
+        self._trusts_changed_labels = bool(trust_changed_labels)
+        batches = with_curves(train.dataset, self._prepared)
+        self._use_loss(batches.element_spec[0], train.num_samples)
         if initial_epoch < meta_epochs:
             meta = self._meta_batches(meta_data, train)
         else:
@@ -388,7 +449,10 @@ class CurveWeightedModel(keras.Model):
             tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
             epochs=epochs,
             verbose=verbose,
-            callbacks=_with_callback(callbacks, AllocatingPhases(meta_epochs)),
+            callbacks=_with_callback(
+                callbacks,
+                AllocatingPhases(meta_epochs, self._trusts_changed_labels),
+            ),
             shuffle=False,
             validation_data=train.validation_data,
             initial_epoch=initial_epoch,
@@ -405,18 +469,13 @@ class CurveWeightedModel(keras.Model):
             ValueError: Before the first `fit`, and after loading, since loss
                 curves are not saved with the model.
         """
-        if self._curves is None:
+        if self._prepared is None:
             raise ValueError(
                 "No sample weights yet. Expected `fit(..., loss_curves=...)` "
                 "to be called first. Received: a model without loss curves."
             )
-        table = tf.data.Dataset.from_tensor_slices(
-            (self._curves, self.curve_labels)
-        )
-        weights = [
-            self.curve_net([curves, labels]).numpy()
-            for curves, labels in table.batch(8192)
-        ]
+        table = tf.data.Dataset.from_tensor_slices(tuple(self._prepared))
+        weights = [self._weigh(rows).numpy() for rows in table.batch(8192)]
         return np.concatenate(weights).astype(np.float32)
 
     @property
@@ -476,15 +535,26 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer = default_meta_optimizer(self.optimizer)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
+        self._user_loss = loss
         self._user_meta_loss = meta_loss
-        self._compile_meta_loss = type(self._compile_loss)(
-            _for_balanced_data(loss) if meta_loss is None else meta_loss,
-            self._compile_loss._user_loss_weights,
-            output_names=self._compile_loss.output_names,
+        self._compile_plain_loss = self._compiled_as_loss(
+            _without_adjustment(loss)
+        )
+        self._compile_meta_loss = self._compiled_as_loss(
+            _without_adjustment(loss) if meta_loss is None else meta_loss
         )
         self._per_sample_loss = PerSampleLoss(self._compile_loss)
         self._per_sample_meta_loss = PerSampleLoss(self._compile_meta_loss)
+        self._training_loss = None
         self._train_functions = {}
+
+    def _compiled_as_loss(self, loss):
+        """Another loss of the same outputs, with the same loss weights."""
+        return type(self._compile_loss)(
+            loss,
+            self._compile_loss._user_loss_weights,
+            output_names=self._compile_loss.output_names,
+        )
 
     def evaluate(self, *args, **kwargs):
         self._compile_as_base()
@@ -557,6 +627,8 @@ class CurveWeightedModel(keras.Model):
             "base_model": keras.saving.serialize_keras_object(self.base_model),
             "curve_net": keras.saving.serialize_keras_object(self.curve_net),
             "top_layers": self.top_layers,
+            "soft_labels": self.soft_labels,
+            "balance_classes": self.balance_classes,
             "meta_every": self.meta_every,
             "meta_batch_size": self.meta_batch_size,
         }
@@ -596,32 +668,95 @@ class CurveWeightedModel(keras.Model):
 
     def _use_loss_curves(self, loss_curves, num_samples):
         """Prepares the curves for CurveNet, and CurveNet for the curves."""
-        if loss_curves is None and self._curves is None:
+        if loss_curves is None and self._prepared is None:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected the "
                 "`LossCurves` of the training samples in the first `fit`. "
                 "Received: loss_curves=None. Probe first, with "
                 "`LossCurveRecorder`."
             )
-        curves, labels = self._curves, self.curve_labels
+        prepared = self._prepared
         if loss_curves is not None:
-            curves, labels = prepared_curves(loss_curves)
-        if len(curves) < num_samples:
+            prepared = prepared_curves(loss_curves)
+        num_curves, curve_length = prepared.curves.shape
+        if num_curves < num_samples:
             raise ValueError(
                 "Invalid value for argument `loss_curves`. Expected a curve "
                 f"for each of the {num_samples} samples of `x`. Received: "
-                f"{len(curves)} curves. Pass the curves that were recorded on "
+                f"{num_curves} curves. Pass the curves that were recorded on "
                 "this dataset."
             )
         if loss_curves is not None:
-            curve_length = curves.shape[1]
             if self.curve_net is None:
-                self.curve_net = CurveNet(loss_curves.num_classes, curve_length)
-                scores = label_quality_scores(loss_curves)
-                start_at_label_quality(self.curve_net, curves, labels, scores)
+                self.curve_net = CurveNet(
+                    loss_curves.num_classes,
+                    curve_length,
+                    min_weight=0.0,
+                    corrects_quality=True,
+                )
             refuse_other_curves(self.curve_net, loss_curves, curve_length)
+            if loss_curves is not self.loss_curves:
+                self._beliefs = None  # They are of other samples.
             self.loss_curves = loss_curves
-        self._curves, self.curve_labels = curves, labels
+        self._prepared = prepared
+
+    def _use_loss(self, x_spec, num_samples):
+        """Makes the training loss for these curves and this model."""
+        num_classes = self.loss_curves.num_classes
+        are_classes = class_outputs(
+            self.base_model, x_spec, self._user_loss, num_classes
+        )
+        from_logits = are_logits(self._user_loss) if are_classes else None
+        switches = {
+            "soft_labels": self.soft_labels,
+            "balance_classes": self.balance_classes,
+        }
+        for name, switch in switches.items():
+            if switch and from_logits is None:
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected True only "
+                    "with a Keras crossentropy of one output, whose classes "
+                    f"are those of the curves. Received: {name}=True with "
+                    f"loss={self._user_loss!r} and curves of {num_classes} "
+                    "class(es). Leave it out."
+                )
+        frequencies = None
+        if from_logits is not None:
+            (loss,) = keras.tree.flatten(self._user_loss)
+            if isinstance(loss, LogitAdjustedCrossentropy):
+                frequencies = loss.log_frequencies
+            elif self.balance_classes is not False:
+                frequencies = estimated_log_frequencies(
+                    self._prepared.quality[:num_samples],
+                    self._prepared.labels[:num_samples],
+                    num_classes,
+                )
+        compile_loss = self._compile_plain_loss
+        if from_logits is None:
+            compile_loss = self._compile_loss
+        if from_logits is None or self.soft_labels is False:
+            self._beliefs = None
+        elif self._beliefs is None or not self._beliefs.fits(
+            num_samples, num_classes
+        ):
+            self._beliefs = RunningPredictions(num_samples, num_classes)
+        # Without a crossentropy, a single output may be no binary decision.
+        self.problems.compares_labels = are_classes and (
+            from_logits is not None or num_classes > 2
+        )
+        traced = (
+            from_logits,
+            None if frequencies is None else tuple(frequencies.tolist()),
+            self._beliefs,
+            self._trusts_changed_labels,
+            self.problems.compares_labels,
+        )
+        if self._training_loss is None or traced != self._traced:
+            self._training_loss = TrainingLoss(
+                compile_loss, from_logits, frequencies
+            )
+            self._traced = traced
+            self._train_functions = {}
 
     def _chosen_meta_set(self, train):
         """The training samples that the curves trust, as arrays."""
@@ -630,6 +765,9 @@ class CurveWeightedModel(keras.Model):
             curves.values[: train.num_samples],
             curves.labels[: train.num_samples],
             curves.num_classes,
+            None
+            if curves.margins is None
+            else curves.margins[: train.num_samples],
         )
         self.meta_sample_ids = select_meta_samples(trained)
         return rows_of_ids(
@@ -650,17 +788,7 @@ class CurveWeightedModel(keras.Model):
         )
 
 
-def _weighted(sample_weight, weights):
-    """The user's sample weights times the learned ones, in their structure."""
-
-    def multiply(own):
-        ones = [1] * (len(own.shape) - 1)
-        return own * tf.reshape(tf.cast(weights, own.dtype), [-1, *ones])
-
-    return keras.tree.map_structure(multiply, sample_weight)
-
-
-def _for_balanced_data(loss):
+def _without_adjustment(loss):
     """The loss, or losses in any structure, without logit adjustment."""
 
     def unadjusted(part):
@@ -682,6 +810,15 @@ def _with_callback(callbacks, callback):
     if callbacks is None:
         return [callback]
     return [callback, *keras.tree.flatten(callbacks)]
+
+
+def _check_switch(argument, value):
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected True, False, "
+            "or None for where the loss allows it. Received: "
+            f"{argument}={value!r}."
+        )
 
 
 def _check_positive_int(argument, value):

@@ -64,23 +64,21 @@ def training_batches(
     return TrainingBatches(dataset, num_samples, validation_data)
 
 
-def with_curves(dataset, curves, labels):
-    """Batches `(x, y, sample_weight, curves, labels)`, looked up by id.
+def with_curves(dataset, prepared):
+    """Batches `(x, y, sample_weight, sample_id, prepared)`, looked up by id.
 
     The look-up runs on the host, inside tf.data, where an id without a curve
     is an error.
 
     Args:
         dataset: Batches `(x, y, sample_weight, sample_id)`.
-        curves: Float32 `(num_samples, curve_length)`.
-        labels: Int64 `(num_samples,)`.
+        prepared: `PreparedCurves` of all samples.
     """
-    curves, labels = tf.convert_to_tensor(curves), tf.convert_to_tensor(labels)
+    tables = keras.tree.map_structure(tf.convert_to_tensor, tuple(prepared))
 
     def look_up(x, y, sample_weight, sample_ids):
-        batch_curves = tf.gather(curves, sample_ids)
-        batch_labels = tf.gather(labels, sample_ids)
-        return x, y, sample_weight, batch_curves, batch_labels
+        rows = tuple(tf.gather(table, sample_ids) for table in tables)
+        return x, y, sample_weight, sample_ids, rows
 
     return dataset.map(look_up, tf.data.AUTOTUNE)
 
