@@ -1,7 +1,5 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
-import math
-import numbers
 import warnings
 
 import keras
@@ -12,21 +10,24 @@ from keras_curvenet.allocating.allocating_phases import AllocatingPhases
 from keras_curvenet.allocating.base_model import check_base_model
 from keras_curvenet.allocating.base_model import class_outputs
 from keras_curvenet.allocating.base_model import classes_of_outputs
-from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.allocating.base_model import warn_if_trained
 from keras_curvenet.allocating.batch_problems import BatchProblems
 from keras_curvenet.allocating.batch_problems import without_invalid_inputs
 from keras_curvenet.allocating.batch_problems import zero_unless
-from keras_curvenet.allocating.class_balance import estimated_log_frequencies
+from keras_curvenet.allocating.checked_arguments import check_curve_net
+from keras_curvenet.allocating.checked_arguments import check_fit_arguments
+from keras_curvenet.allocating.checked_arguments import check_positive_int
+from keras_curvenet.allocating.checked_arguments import check_switch
+from keras_curvenet.allocating.checked_arguments import checked_meta_epochs
+from keras_curvenet.allocating.checked_arguments import with_callback
+from keras_curvenet.allocating.compiled_losses import CompiledLosses
 from keras_curvenet.allocating.curve_net import CurveNet
-from keras_curvenet.allocating.logit_adjusted_crossentropy import (
-    LogitAdjustedCrossentropy,
-)
+from keras_curvenet.allocating.meta_batches import chosen_meta_set
 from keras_curvenet.allocating.meta_batches import meta_batches
-from keras_curvenet.allocating.meta_batches import rows_of_ids
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.meta_update import meta_gradients
 from keras_curvenet.allocating.prepared_curves import prepared_curves
+from keras_curvenet.allocating.prepared_curves import refuse_missing_curves
 from keras_curvenet.allocating.prepared_curves import refuse_other_curves
 from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.allocating.top_layers import split_model
@@ -34,17 +35,11 @@ from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
-from keras_curvenet.inspecting.meta_selection import select_meta_samples
-from keras_curvenet.probing.class_predictions import are_logits
-from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
-from keras_curvenet.probing.loss_curves import LossCurves
-from keras_curvenet.probing.per_sample_loss import PerSampleLoss
-from keras_curvenet.probing.sample_ids import has_sample_ids
-from keras_curvenet.probing.sample_ids import split_sample_ids
+from keras_curvenet.allocating.wrapped_model import WrappedModel
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
-class CurveWeightedModel(keras.Model):
+class CurveWeightedModel(WrappedModel):
     """Trains a base model on samples weighted by what their curves say.
 
     CurveNet maps each sample's curves and observed class to a weight: how far
@@ -175,17 +170,13 @@ class CurveWeightedModel(keras.Model):
         **kwargs,
     ):
         check_base_model(base_model)
-        if curve_net is not None and not curve_net.built:
-            raise ValueError(
-                "Invalid value for argument `curve_net`. Expected a built "
-                f"model or layer. Received: '{curve_net.name}', whose "
-                "variables do not exist yet. Call it on a batch first."
-            )
-        _check_switch("soft_labels", soft_labels)
-        _check_switch("balance_classes", balance_classes)
-        _check_positive_int("meta_every", meta_every)
+        if curve_net is not None:
+            check_curve_net(curve_net)
+        check_switch("soft_labels", soft_labels)
+        check_switch("balance_classes", balance_classes)
+        check_positive_int("meta_every", meta_every)
         if meta_batch_size is not None:
-            _check_positive_int("meta_batch_size", meta_batch_size)
+            check_positive_int("meta_batch_size", meta_batch_size)
         split_model(base_model, top_layers)  # Raises where it does not fit.
         kwargs.setdefault("dtype", base_model.dtype_policy)
         super().__init__(name=name, autocast=False, **kwargs)
@@ -284,7 +275,9 @@ class CurveWeightedModel(keras.Model):
             with tape.stop_recording(), scope:
                 meta_features = self.split.bottom(x_meta, training=True)
                 y_pred = self.split.top(meta_features, training=True)
-                return self._meta_loss(y_meta, y_pred, meta_sample_weight)
+                return self._compiled_losses.of_meta_batch(
+                    y_meta, y_pred, meta_sample_weight
+                )
 
         def update():
             loss, gradients = meta_gradients(
@@ -325,13 +318,6 @@ class CurveWeightedModel(keras.Model):
             return None, None
         present = self._training_loss.probabilities(predictions)
         return present, self._beliefs.of_batch(sample_ids, present)
-
-    def _meta_loss(self, y, y_pred, sample_weight):
-        """The loss of the meta set, which may be another."""
-        align = self._per_sample_meta_loss.aligned
-        return self._compile_meta_loss(
-            y, y_pred, align(y, y_pred, sample_weight)
-        )
 
     # What a user calls.
 
@@ -394,35 +380,8 @@ class CurveWeightedModel(keras.Model):
                 the meta set do not fit together.
         """
         self._compile_as_base()
-        if any(
-            isinstance(callback, LossCurveRecorder)
-            for callback in keras.tree.flatten(callbacks)
-        ):
-            raise ValueError(
-                "Invalid value for argument `callbacks`. Expected a "
-                "LossCurveRecorder only in the `fit` of the model to be "
-                "probed. Received: one in CurveWeightedModel.fit. Leave it out."
-            )
-        if class_weight is not None:
-            raise ValueError(
-                "Invalid value for argument `class_weight`. Expected None, "
-                "because CurveNet learns each sample's weight from its curve "
-                f"and class. Received: class_weight={class_weight}. Leave it "
-                "out, or multiply it into `sample_weight`."
-            )
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            raise ValueError(
-                "CurveWeightedModel trains on one device for now. Received: "
-                f"{self.distribute_strategy.num_replicas_in_sync} replicas. "
-                "Build the models outside the strategy's scope."
-            )
-        if meta_epochs is None:
-            meta_epochs = math.ceil(epochs / 2)
-        if meta_epochs != int(meta_epochs) or meta_epochs < 0:
-            raise ValueError(
-                "Invalid value for argument `meta_epochs`. Expected an int >= "
-                f"0, or None. Received: meta_epochs={meta_epochs}."
-            )
+        check_fit_arguments(callbacks, class_weight, self.distribute_strategy)
+        meta_epochs = checked_meta_epochs(meta_epochs, epochs)
         train = training_batches(
             x,
             y,
@@ -449,7 +408,7 @@ class CurveWeightedModel(keras.Model):
             tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
             epochs=epochs,
             verbose=verbose,
-            callbacks=_with_callback(
+            callbacks=with_callback(
                 callbacks,
                 AllocatingPhases(meta_epochs, self._trusts_changed_labels),
             ),
@@ -535,30 +494,11 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer = default_meta_optimizer(self.optimizer)
         self.meta_optimizer = keras.optimizers.get(meta_optimizer)
         self._split = None
-        self._user_loss = loss
-        self._user_meta_loss = meta_loss
-        self._compile_plain_loss = self._compiled_as_loss(
-            _without_adjustment(loss)
+        self._compiled_losses = CompiledLosses(
+            self._compile_loss, loss, meta_loss
         )
-        self._compile_meta_loss = self._compiled_as_loss(
-            _without_adjustment(loss) if meta_loss is None else meta_loss
-        )
-        self._per_sample_loss = PerSampleLoss(self._compile_loss)
-        self._per_sample_meta_loss = PerSampleLoss(self._compile_meta_loss)
         self._training_loss = None
         self._train_functions = {}
-
-    def _compiled_as_loss(self, loss):
-        """Another loss of the same outputs, with the same loss weights."""
-        return type(self._compile_loss)(
-            loss,
-            self._compile_loss._user_loss_weights,
-            output_names=self._compile_loss.output_names,
-        )
-
-    def evaluate(self, *args, **kwargs):
-        self._compile_as_base()
-        return super().evaluate(*args, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """As `keras.Model.load_weights`; warns where CurveNet is left out."""
@@ -576,25 +516,13 @@ class CurveWeightedModel(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        sample_weight = self._per_sample_loss.aligned(y, y_pred, sample_weight)
+        sample_weight = self._compiled_losses.aligned(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def call(self, inputs, training=None):
-        if self.base_model._call_has_training_arg:
-            return self.base_model(inputs, training=training)
-        return self.base_model(inputs)
-
     def test_step(self, data):
-        if has_sample_ids(data):
-            data, _ = split_sample_ids(data)
         logs = super().test_step(data)
         own = ("meta_loss", "mean_weight", "effective_sample_size")
         return {name: logs[name] for name in logs if name not in own}
-
-    def predict_step(self, data):
-        if has_sample_ids(data):
-            data, _ = split_sample_ids(data)
-        return super().predict_step(data)
 
     def make_train_function(self, force=False):
         """One function learns the weights and one does not; each is kept."""
@@ -602,24 +530,6 @@ class CurveWeightedModel(keras.Model):
             super().make_train_function(force=True)
             self._train_functions[self.learns_weights] = self.train_function
         self.train_function = self._train_functions[self.learns_weights]
-
-    # CurveNet's variables belong to the meta optimizer alone.
-
-    @property
-    def trainable_variables(self):
-        return self.base_model.trainable_variables
-
-    @property
-    def trainable_weights(self):
-        return self.base_model.trainable_weights
-
-    @property
-    def losses(self):
-        return self.base_model.losses
-
-    @property
-    def output_names(self):
-        return self.base_model.output_names
 
     def get_config(self):
         return {
@@ -649,7 +559,7 @@ class CurveWeightedModel(keras.Model):
                 self.meta_optimizer
             )
             config["meta_loss"] = keras.saving.serialize_keras_object(
-                self._user_meta_loss
+                self._compiled_losses.meta_loss
             )
         return config
 
@@ -662,88 +572,55 @@ class CurveWeightedModel(keras.Model):
         if self.curve_net is not None:
             self.meta_optimizer.build(self.curve_net.trainable_variables)
 
-    def _compile_as_base(self):
-        if not self.compiled:
-            self.compile(**compile_arguments(self.base_model))
-
     def _use_loss_curves(self, loss_curves, num_samples):
         """Prepares the curves for CurveNet, and CurveNet for the curves."""
-        if loss_curves is None and self._prepared is None:
-            raise ValueError(
-                "Invalid value for argument `loss_curves`. Expected the "
-                "`LossCurves` of the training samples in the first `fit`. "
-                "Received: loss_curves=None. Probe first, with "
-                "`LossCurveRecorder`."
+        if loss_curves is None:
+            refuse_missing_curves(self._prepared, num_samples)
+            return
+        prepared = prepared_curves(loss_curves)
+        refuse_missing_curves(prepared, num_samples)
+        curve_length = prepared.curves.shape[1]
+        if self.curve_net is None:
+            self.curve_net = CurveNet(
+                loss_curves.num_classes,
+                curve_length,
+                min_weight=0.0,
+                corrects_quality=True,
             )
-        prepared = self._prepared
-        if loss_curves is not None:
-            prepared = prepared_curves(loss_curves)
-        num_curves, curve_length = prepared.curves.shape
-        if num_curves < num_samples:
-            raise ValueError(
-                "Invalid value for argument `loss_curves`. Expected a curve "
-                f"for each of the {num_samples} samples of `x`. Received: "
-                f"{num_curves} curves. Pass the curves that were recorded on "
-                "this dataset."
-            )
-        if loss_curves is not None:
-            if self.curve_net is None:
-                self.curve_net = CurveNet(
-                    loss_curves.num_classes,
-                    curve_length,
-                    min_weight=0.0,
-                    corrects_quality=True,
-                )
-            refuse_other_curves(self.curve_net, loss_curves, curve_length)
-            if loss_curves is not self.loss_curves:
-                self._beliefs = None  # They are of other samples.
-            self.loss_curves = loss_curves
-        self._prepared = prepared
+        refuse_other_curves(self.curve_net, loss_curves, curve_length)
+        if loss_curves is not self.loss_curves:
+            self._beliefs = None  # They are of other samples.
+        self.loss_curves, self._prepared = loss_curves, prepared
 
     def _use_loss(self, x_spec, num_samples):
         """Makes the training loss for these curves and this model."""
         num_classes = self.loss_curves.num_classes
         are_classes = class_outputs(
-            self.base_model, x_spec, self._user_loss, num_classes
+            self.base_model, x_spec, self._compiled_losses.loss, num_classes
         )
-        from_logits = are_logits(self._user_loss) if are_classes else None
-        switches = {
-            "soft_labels": self.soft_labels,
-            "balance_classes": self.balance_classes,
-        }
-        for name, switch in switches.items():
-            if switch and from_logits is None:
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected True only "
-                    "with a Keras crossentropy of one output, whose classes "
-                    f"are those of the curves. Received: {name}=True with "
-                    f"loss={self._user_loss!r} and curves of {num_classes} "
-                    "class(es). Leave it out."
-                )
-        frequencies = None
-        if from_logits is not None:
-            (loss,) = keras.tree.flatten(self._user_loss)
-            if isinstance(loss, LogitAdjustedCrossentropy):
-                frequencies = loss.log_frequencies
-            elif self.balance_classes is not False:
-                frequencies = estimated_log_frequencies(
-                    self._prepared.quality[:num_samples],
-                    self._prepared.labels[:num_samples],
-                    num_classes,
-                )
-        compile_loss = self._compile_plain_loss
+        from_logits = (
+            self._compiled_losses.are_logits() if are_classes else None
+        )
         if from_logits is None:
-            compile_loss = self._compile_loss
+            self._refuse_required_parts()
+        # Without a crossentropy, a single output may be no binary decision.
+        self.problems.compares_labels = are_classes and (
+            from_logits is not None or num_classes > 2
+        )
+        compile_loss, frequencies = self._compile_loss, None
+        if from_logits is not None:
+            compile_loss = self._compiled_losses.plain
+            frequencies = self._compiled_losses.log_frequencies(
+                self._prepared.first(num_samples),
+                num_classes,
+                is_estimated=self.balance_classes is not False,
+            )
         if from_logits is None or self.soft_labels is False:
             self._beliefs = None
         elif self._beliefs is None or not self._beliefs.fits(
             num_samples, num_classes
         ):
             self._beliefs = RunningPredictions(num_samples, num_classes)
-        # Without a crossentropy, a single output may be no binary decision.
-        self.problems.compares_labels = are_classes and (
-            from_logits is not None or num_classes > 2
-        )
         traced = (
             from_logits,
             None if frequencies is None else tuple(frequencies.tolist()),
@@ -755,76 +632,33 @@ class CurveWeightedModel(keras.Model):
             self._training_loss = TrainingLoss(
                 compile_loss, from_logits, frequencies
             )
-            self._traced = traced
-            self._train_functions = {}
+            self._traced, self._train_functions = traced, {}
 
-    def _chosen_meta_set(self, train):
-        """The training samples that the curves trust, as arrays."""
-        curves = self.loss_curves
-        trained = LossCurves(
-            curves.values[: train.num_samples],
-            curves.labels[: train.num_samples],
-            curves.num_classes,
-            None
-            if curves.margins is None
-            else curves.margins[: train.num_samples],
-        )
-        self.meta_sample_ids = select_meta_samples(trained)
-        return rows_of_ids(
-            train.dataset, self.meta_sample_ids, train.num_samples
-        )
+    def _refuse_required_parts(self):
+        """Raises ValueError where the loss does not allow what is required."""
+        for name in ("soft_labels", "balance_classes"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected True only "
+                    "with a Keras crossentropy of one output, whose classes "
+                    f"are those of the curves. Received: {name}=True with "
+                    f"loss={self._compiled_losses.loss!r} and curves of "
+                    f"{self.loss_curves.num_classes} class(es). Leave it out."
+                )
 
     def _meta_batches(self, meta_data, train):
-        num_classes = getattr(self.curve_net, "num_classes", None)
         self.meta_sample_ids = None
         if meta_data is None:
-            meta_data, num_classes = self._chosen_meta_set(train), None
-        elif num_classes not in classes_of_outputs(
-            self.base_model, num_classes
-        ):
-            num_classes = None  # A `label_fn` made the curves' classes.
+            self.meta_sample_ids, meta_data = chosen_meta_set(
+                self.loss_curves, train
+            )
+            num_classes = None
+        else:
+            num_classes = getattr(self.curve_net, "num_classes", None)
+            if num_classes not in classes_of_outputs(
+                self.base_model, num_classes
+            ):
+                num_classes = None  # A `label_fn` made the curves' classes.
         return meta_batches(
             meta_data, self.meta_batch_size, self.meta_every, num_classes
-        )
-
-
-def _without_adjustment(loss):
-    """The loss, or losses in any structure, without logit adjustment."""
-
-    def unadjusted(part):
-        if isinstance(part, LogitAdjustedCrossentropy):
-            return part.without_adjustment()
-        return part
-
-    return keras.tree.map_structure(unadjusted, loss)
-
-
-def _with_callback(callbacks, callback):
-    """The user's callbacks with one more before them."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        raise TypeError(
-            "Invalid value for argument `callbacks`. Expected a list of "
-            "callbacks, to which CurveWeightedModel adds its own. Received: "
-            "a CallbackList. Pass the callbacks themselves."
-        )
-    if callbacks is None:
-        return [callback]
-    return [callback, *keras.tree.flatten(callbacks)]
-
-
-def _check_switch(argument, value):
-    if value is not None and not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected True, False, "
-            "or None for where the loss allows it. Received: "
-            f"{argument}={value!r}."
-        )
-
-
-def _check_positive_int(argument, value):
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an int >= 1. "
-            f"Received: {argument}={value!r}."
         )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 
@@ -57,6 +59,28 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
             tf.data.experimental.assert_cardinality(endless)
         )
     return dataset
+
+
+def chosen_meta_set(loss_curves, train):
+    """The training samples that the curves trust.
+
+    Args:
+        loss_curves: `LossCurves` of them, and perhaps of more.
+        train: `TrainingBatches`.
+
+    Returns:
+        Tuple of their ids, and of their rows `(x, y, sample_weight)`.
+    """
+    size, margins = train.num_samples, loss_curves.margins
+    sample_ids = select_meta_samples(
+        LossCurves(
+            loss_curves.values[:size],
+            loss_curves.labels[:size],
+            loss_curves.num_classes,
+            None if margins is None else margins[:size],
+        )
+    )
+    return sample_ids, rows_of_ids(train.dataset, sample_ids, size)
 
 
 def rows_of_ids(dataset, sample_ids, num_samples):

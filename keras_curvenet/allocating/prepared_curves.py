@@ -27,6 +27,10 @@ class PreparedCurves(NamedTuple):
     labels: np.ndarray
     quality: np.ndarray
 
+    def first(self, num_samples):
+        """The rows of the first samples."""
+        return PreparedCurves(*(rows[:num_samples] for rows in self))
+
 
 def prepared_curves(loss_curves):
     """Loss curves as CurveNet reads them.
@@ -58,6 +62,24 @@ def prepared_curves(loss_curves):
     quality = np.log(scores / (1.0 - scores))
     quality = np.nan_to_num(quality, nan=0.0).astype(np.float32)
     return PreparedCurves(curves, loss_curves.labels, quality)
+
+
+def refuse_missing_curves(prepared, num_samples):
+    """Raises ValueError where samples have no curve; `prepared` may be None."""
+    if prepared is None:
+        raise ValueError(
+            "Invalid value for argument `loss_curves`. Expected the "
+            "`LossCurves` of the training samples in the first `fit`. "
+            "Received: loss_curves=None. Probe first, with "
+            "`LossCurveRecorder`."
+        )
+    if len(prepared.curves) < num_samples:
+        raise ValueError(
+            "Invalid value for argument `loss_curves`. Expected a curve "
+            f"for each of the {num_samples} samples of `x`. Received: "
+            f"{len(prepared.curves)} curves. Pass the curves that were "
+            "recorded on this dataset."
+        )
 
 
 def refuse_other_curves(curve_net, loss_curves, curve_length):

@@ -1,0 +1,57 @@
+"""A model around another one, which predicts and evaluates as that does."""
+
+import keras
+
+from keras_curvenet.allocating.base_model import compile_arguments
+from keras_curvenet.probing.sample_ids import has_sample_ids
+from keras_curvenet.probing.sample_ids import split_sample_ids
+
+
+class WrappedModel(keras.Model):
+    """What Keras asks of a model, answered by its `base_model`.
+
+    Batches of `evaluate` and `predict` may have sample ids. Whatever else the
+    subclass tracks, only the base model's variables are trained.
+
+    Attributes:
+        base_model: A built `keras.Model`, which the subclass sets.
+    """
+
+    def evaluate(self, *args, **kwargs):
+        self._compile_as_base()
+        return super().evaluate(*args, **kwargs)
+
+    def call(self, inputs, training=None):
+        if self.base_model._call_has_training_arg:
+            return self.base_model(inputs, training=training)
+        return self.base_model(inputs)
+
+    def test_step(self, data):
+        if has_sample_ids(data):
+            data, _ = split_sample_ids(data)
+        return super().test_step(data)
+
+    def predict_step(self, data):
+        if has_sample_ids(data):
+            data, _ = split_sample_ids(data)
+        return super().predict_step(data)
+
+    @property
+    def trainable_variables(self):
+        return self.base_model.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.base_model.trainable_weights
+
+    @property
+    def losses(self):
+        return self.base_model.losses
+
+    @property
+    def output_names(self):
+        return self.base_model.output_names
+
+    def _compile_as_base(self):
+        if not self.compiled:
+            self.compile(**compile_arguments(self.base_model))
