@@ -130,16 +130,12 @@ Each training gets a fresh network, the same optimizer and the same schedule.
 """
 
 
-def compiled_arguments(class_counts=None):
-    """With counts, the loss is adjusted to them."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if class_counts is not None:
-        loss = kcn.LogitAdjustedCrossentropy(class_counts, from_logits=True)
+def compiled_arguments():
     return {
         "optimizer": keras.optimizers.SGD(
             LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4
         ),
-        "loss": loss,
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         "metrics": ["accuracy"],
     }
 
@@ -202,10 +198,10 @@ def probe(train, model):
 """
 ## Train
 
-Plainly, weighted, and on the true labels. The weighted loss is adjusted to how
-many right labels each class has, by the curves: then rare classes need no large
-weights, and weights only tell right labels from wrong ones. Virtual and meta
-steps watch the network's two Dense layers.
+Plainly, weighted, and on the true labels. As far as a label is not trusted, the
+weighted network is trained on what it has come to believe of the image; and
+rare classes are balanced. Both are on by default. Virtual and meta steps watch
+the network's two Dense layers.
 """
 
 
@@ -220,8 +216,8 @@ def train_plain(name, dataset, size, model, test):
 
 
 def train_weighted(train, curves, meta, model, test):
-    weighted = kcn.CurveWeightedModel(model, top_layers=2)
-    weighted.compile(**compiled_arguments(kcn.estimate_class_counts(curves)))
+    weighted = kcn.CurveWeightedModel(model)
+    weighted.compile(**compiled_arguments())
     if FLAGS.meta_per_class:
         meta = meta.shuffle(10_000).repeat().batch(32)
     else:

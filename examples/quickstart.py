@@ -122,16 +122,15 @@ def probe(x, y, seed):
 
 `CurveWeightedModel` wraps a fresh network. While it trains, CurveNet learns a
 weight for each sample from its curve and its class, guided by a small *meta
-set*: samples whose curves say that their labels are right. Only the network's
-last two layers are watched for it. The loss is adjusted to how many right
-labels each class has, by the curves: then rare classes need no large weights,
-and weights only tell right labels from wrong ones.
+set*: samples whose curves say that their labels are right. As far as a label is
+not trusted, the network is trained on what it has come to believe of the sample
+instead; and rare classes are balanced. All of that is on by default.
 """
 
 
 def train_weighted(x, y, curves, test_data, seed):
-    weighted = kcn.CurveWeightedModel(make_model(seed), top_layers=2)
-    weighted.compile(**compile_arguments(kcn.estimate_class_counts(curves)))
+    weighted = kcn.CurveWeightedModel(make_model(seed))
+    weighted.compile(**compile_arguments())
     history = weighted.fit(
         kcn.with_sample_ids((x, y)).shuffle(len(x)).batch(32),
         epochs=FLAGS.epochs,
