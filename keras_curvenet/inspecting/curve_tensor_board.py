@@ -90,9 +90,9 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 tf.summary.image("loss_curves", _picture(groups))
 
     def on_epoch_end(self, epoch, logs=None):
-        seen = self.model.loss_curves.labels >= 0
-        weights = self.model.sample_weights()[seen]
-        labels = self.model.curve_labels[seen]
+        labels = self.model.loss_curves.labels
+        seen = labels >= 0
+        labels, weights = labels[seen], self.model.sample_weights()[seen]
         counts = np.bincount(labels)
         means = np.bincount(labels, weights) / np.maximum(counts, 1)
         with self._writer.as_default(step=epoch):
