@@ -31,6 +31,7 @@ def mixed_losses(losses, weights, believed, log_predicted):
     Returns:
         Float32 `(batch,)`.
     """
+    weights = tf.cast(weights, losses.dtype)
     of_believed = -tf.reduce_sum(believed * log_predicted, axis=1)
     return weights * losses + tf.maximum(1.0 - weights, 0.0) * of_believed
 
