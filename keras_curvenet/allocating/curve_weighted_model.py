@@ -588,8 +588,8 @@ class CurveWeightedModel(WrappedModel):
                 corrects_quality=True,
             )
         refuse_other_curves(self.curve_net, loss_curves, curve_length)
-        if loss_curves is not self.loss_curves:
-            self._beliefs = None  # They are of other samples.
+        if self._beliefs is not None and loss_curves is not self.loss_curves:
+            self._beliefs.clear()  # They may be of other samples.
         self.loss_curves, self._prepared = loss_curves, prepared
 
     def _use_loss(self, x_spec, num_samples):

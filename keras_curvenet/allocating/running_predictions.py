@@ -39,6 +39,10 @@ class RunningPredictions:
             num_classes,
         )
 
+    def clear(self):
+        """Forgets all: the ids are those of other samples."""
+        self._probabilities.assign(tf.zeros_like(self._probabilities))
+
     def of_batch(self, sample_ids, probabilities):
         """What is believed of a batch of samples.
 
