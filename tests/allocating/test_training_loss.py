@@ -1,0 +1,218 @@
+"""The training loss by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_models
+
+from keras_curvenet.allocating import training_loss
+from keras_curvenet.allocating.class_balance import log_frequencies
+
+PREDICTED = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+BELIEVED = np.array([[0.1, 0.8, 0.1], [0.5, 0.25, 0.25]])
+LABELS = np.array([0, 2])
+WEIGHTS = np.array([0.25, 0.75])
+OWN = np.array([1.0, 2.0])
+
+# (1 * (0.25 * 0.356675 + 0.75 * 1.553476)
+#  + 2 * (0.75 * 0.916291 + 0.25 * 1.132052)) / 2, where 0.356675 = -log(0.7),
+# 1.553476 = -(0.1 log(0.7) + 0.8 log(0.2) + 0.1 log(0.1)) and so on.
+BY_HAND = 1.5973697
+
+
+def made(
+    loss=tiny_models.SPARSE_LOSS, counts=None, from_logits=False, **kwargs
+):
+    model = tiny_models.linear()
+    model.compile("sgd", loss, **kwargs)
+    frequencies = counts and log_frequencies(np.array(counts))
+    return training_loss.TrainingLoss(
+        model._compile_loss, from_logits, frequencies
+    )
+
+
+def value_of(loss, y=LABELS, y_pred=PREDICTED, own=OWN, believed=BELIEVED):
+    return float(
+        loss(
+            keras.tree.map_structure(tf.constant, y),
+            tf.constant(y_pred, tf.float32),
+            keras.tree.map_structure(tf.constant, own),
+            tf.constant(WEIGHTS, tf.float32),
+            None if believed is None else tf.constant(believed, tf.float32),
+        )
+    )
+
+
+def test_soft_labels_by_hand():
+    of_labels = -np.log([0.7, 0.4])
+    of_believed = -np.sum(BELIEVED * np.log(PREDICTED), axis=1)
+    np.testing.assert_allclose(of_believed, [1.553476, 1.132052], rtol=1e-6)
+    losses = WEIGHTS * of_labels + (1.0 - WEIGHTS) * of_believed
+    assert np.mean(OWN * losses) == pytest.approx(BY_HAND, rel=1e-6)
+    assert value_of(made()) == pytest.approx(BY_HAND, rel=1e-6)
+
+
+def test_soft_labels_are_crossentropies_of_mixed_targets():
+    targets = WEIGHTS[:, np.newaxis] * np.eye(3)[LABELS]
+    targets += (1.0 - WEIGHTS[:, np.newaxis]) * BELIEVED
+    expected = np.mean(OWN * -np.sum(targets * np.log(PREDICTED), axis=1))
+    assert value_of(made()) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "from_logits", "y"),
+    [
+        (tiny_models.SPARSE_LOSS, False, LABELS[:, np.newaxis]),
+        ("categorical_crossentropy", False, np.eye(3, dtype="float32")[LABELS]),
+        ("crossentropy", False, LABELS),
+        (
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            True,
+            LABELS,
+        ),
+    ],
+)
+def test_other_forms_of_targets_and_predictions(loss, from_logits, y):
+    y_pred = np.log(PREDICTED) + 3.0 if from_logits else PREDICTED
+    found = value_of(made(loss, from_logits=from_logits), y, y_pred)
+    assert found == pytest.approx(BY_HAND, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OWN.astype("float32"),
+        OWN.astype("int64"),
+        OWN[:, np.newaxis],
+        {"a": OWN},
+    ],
+    ids=["float", "int", "column", "dict"],
+)
+def test_forms_of_the_users_sample_weight(own):
+    assert value_of(made(), own=own) == pytest.approx(BY_HAND, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss_weights", [0.5, [0.5]])
+def test_a_loss_weight_multiplies_both_parts(loss_weights):
+    loss = made([tiny_models.SPARSE_LOSS], loss_weights=loss_weights)
+    assert value_of(loss) == pytest.approx(0.5 * BY_HAND, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_binary_predictions(shape, from_logits):
+    # Probabilities 0.3 and 0.6 of class 1, labels 0 and 1; believed 0.9, 0.5.
+    predicted = np.array([[0.7, 0.3], [0.4, 0.6]])
+    believed = np.array([[0.1, 0.9], [0.5, 0.5]])
+    losses = WEIGHTS * -np.log([0.7, 0.6])
+    losses -= (1.0 - WEIGHTS) * np.sum(believed * np.log(predicted), axis=1)
+    y_pred = predicted[:, 1:]
+    if from_logits:
+        y_pred = np.log(y_pred / (1.0 - y_pred))
+    loss = keras.losses.BinaryCrossentropy(from_logits=from_logits)
+    found = value_of(
+        made(loss, from_logits=from_logits),
+        np.array([0, 1]).reshape(shape),
+        y_pred,
+        believed=believed,
+    )
+    assert found == pytest.approx(np.mean(OWN * losses), rel=1e-5)
+
+
+def test_weights_above_one_leave_nothing_to_beliefs():
+    losses, of_believed = tf.constant([2.0, 2.0]), tf.zeros([2, 3])
+    found = training_loss.mixed_losses(
+        losses, tf.constant([1.0, 1.5]), of_believed + 0.5, of_believed - 7.0
+    )
+    np.testing.assert_allclose(found, [2.0, 3.0])
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0, 1.009])
+def test_every_weight_has_a_gradient(weight):
+    # A CurveNet's weights start slightly above 1.
+    weights = tf.constant([weight])
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        losses = training_loss.mixed_losses(
+            tf.constant([2.0]), weights, tf.constant([[0.5]]), tf.ones([1, 1])
+        )
+    gradient = tape.gradient(losses, weights)
+    # The belief's own crossentropy is -0.5.
+    expected = 2.5 if weight <= 1.0 else 2.0
+    np.testing.assert_allclose(gradient, [expected])
+
+
+def test_relative_weights_by_hand():
+    # (0.5, 1.5) are relative to their mean already; own weights are not.
+    expected = np.mean(OWN * np.array([0.5, 1.5]) * -np.log([0.7, 0.4]))
+    found = value_of(made(), own=OWN.astype("float32"), believed=None)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_relative_weights_with_ints_of_the_users():
+    expected = np.mean(OWN * np.array([0.5, 1.5]) * -np.log([0.7, 0.4]))
+    found = value_of(made(), own=OWN.astype("int64"), believed=None)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_relative_weights():
+    found = training_loss.relative_weights(tf.constant([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(found, [0.5, 1.0, 1.5])
+    zeros = training_loss.relative_weights(tf.zeros([2]))
+    np.testing.assert_array_equal(zeros, [0.0, 0.0])
+
+
+def test_a_common_factor_of_relative_weights_has_no_gradient():
+    factor, weights = tf.constant(3.0), tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(factor)
+        relative = training_loss.relative_weights(factor * weights)
+        loss = tf.reduce_sum(relative * [5.0, 7.0])
+    np.testing.assert_allclose(tape.gradient(loss, factor), 0.0, atol=1e-6)
+
+
+def test_times_in_any_structure():
+    weights = tf.constant([0.5, 2.0])
+    own = {"a": tf.constant([1.0, 2.0]), "b": tf.constant([[1.0, 2.0]] * 2)}
+    found = training_loss.times(own, weights)
+    np.testing.assert_allclose(found["a"], [0.5, 4.0])
+    np.testing.assert_allclose(found["b"], [[0.5, 1.0], [2.0, 4.0]])
+
+
+def test_adjusted_predictions_and_probabilities():
+    loss = made(counts=[60.0, 30.0, 10.0])
+    predictions = loss.predictions({"label": tf.constant(PREDICTED, "float32")})
+    products = PREDICTED * [0.6, 0.3, 0.1]
+    expected = products / products.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predictions["label"], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        loss.probabilities(predictions), expected, rtol=1e-5
+    )
+
+
+def test_predictions_without_frequencies_are_the_models_own():
+    y_pred = tf.constant(PREDICTED, tf.float32)
+    assert made().predictions(y_pred) is y_pred
+
+
+def test_a_belief_that_is_the_prediction_has_no_gradient():
+    logits = tf.constant(np.log(PREDICTED), tf.float32)
+    loss = made(
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        from_logits=True,
+    )
+    gradients = []
+    for weights in ([0.25, 0.75], [1.0, 1.0]):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = loss(
+                tf.constant(LABELS),
+                logits,
+                tf.ones([2]),
+                tf.constant(weights),
+                loss.probabilities(logits),
+            )
+        gradients.append(tape.gradient(value, logits).numpy())
+    expected = gradients[1] * WEIGHTS[:, np.newaxis]
+    np.testing.assert_allclose(gradients[0], expected, rtol=1e-5)
