@@ -59,6 +59,23 @@ def test_forward_pass_by_hand():
     np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)
 
 
+def test_a_correction_of_the_label_quality_starts_at_it():
+    keras.utils.set_random_seed(0)
+    curve_net = kcn.CurveNet(
+        num_classes=3, curve_length=6, min_weight=0.0, corrects_quality=True
+    )
+    rng = np.random.default_rng(0)
+    curves = rng.normal(size=(50, 6)).astype("float32")
+    quality = rng.normal(size=50).astype("float32")
+    weights = curve_net([curves, np.arange(50) % 3, quality]).numpy()
+    expected = 1.0 / (1.0 + np.exp(-quality))
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+    curve_net.logit.bias.assign([-0.5])
+    weights = curve_net([curves, np.arange(50) % 3, quality]).numpy()
+    expected = 1.0 / (1.0 + np.exp(0.5 - quality))
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+
+
 def test_sizes_of_the_reference():
     curve_net = kcn.CurveNet(num_classes=10, curve_length=38)
     shapes = [tuple(weight.shape) for weight in curve_net.get_weights()]
@@ -70,11 +87,14 @@ def test_sizes_of_the_reference():
 
 
 def test_config_round_trip():
-    curve_net = tiny_models.curve_net(min_weight=0.3, name="net")
+    curve_net = tiny_models.curve_net(
+        min_weight=0.3, corrects_quality=True, name="net"
+    )
     clone = kcn.CurveNet.from_config(curve_net.get_config())
     assert clone.get_config() == curve_net.get_config()
     assert clone.curve_units == (4,)
     assert clone.min_weight == 0.3
+    assert clone.corrects_quality is True
 
 
 def test_save_and_load(tmp_path):

@@ -97,7 +97,6 @@ def test_round_trip(make_model, top_layers, trained, tmp_path):
     )
 
 
-@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 def test_round_trip_without_a_curve_net_yet(tmp_path):
     weighted = kcn.CurveWeightedModel(tiny_models.sequential())
     weighted.compile("sgd", tiny_models.SPARSE_LOSS)
@@ -108,7 +107,6 @@ def test_round_trip_without_a_curve_net_yet(tmp_path):
     assert loaded.curve_net.curve_length == 6
 
 
-@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 def test_round_trip_of_the_default_curve_net(tmp_path):
     weighted = kcn.CurveWeightedModel(tiny_models.sequential())
     weighted.compile("sgd", tiny_models.SPARSE_LOSS)
@@ -132,7 +130,7 @@ def test_the_loss_of_the_meta_set_is_saved(tmp_path, meta_loss):
     loaded = keras.models.load_model(tmp_path / "weighted.keras")
     config = loaded.get_compile_config()
     assert config == weighted.get_compile_config()
-    assert (loaded._user_meta_loss is None) == (meta_loss is None)
+    assert (loaded._compiled_losses.meta_loss is None) == (meta_loss is None)
 
 
 def test_round_trip_uncompiled(tmp_path):
@@ -162,6 +160,8 @@ def test_config_round_trip_through_json(top_layers):
         tiny_models.sequential(),
         curve_net=tiny_models.curve_net(),
         top_layers=top_layers,
+        soft_labels=False,
+        balance_classes=True,
         meta_every=2,
         meta_batch_size=5,
         name="weighted",
@@ -169,6 +169,8 @@ def test_config_round_trip_through_json(top_layers):
     config = json.loads(json.dumps(weighted.get_config()))
     clone = kcn.CurveWeightedModel.from_config(config)
     assert json.dumps(clone.get_config()) == json.dumps(weighted.get_config())
+    assert clone.soft_labels is False
+    assert clone.balance_classes is True
     assert clone.meta_every == 2
     assert clone.meta_batch_size == 5
     assert clone.name == "weighted"

@@ -106,11 +106,33 @@ def test_invalid_class_counts(class_counts):
         kcn.LogitAdjustedCrossentropy(class_counts)
 
 
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_counts_that_do_not_fit_the_outputs(outputs):
-    loss = kcn.LogitAdjustedCrossentropy([5, 5])
-    with pytest.raises(ValueError, match=f"model's {outputs} outputs"):
+@pytest.mark.parametrize(("outputs", "classes"), [(1, 2), (4, 4)])
+def test_counts_that_do_not_fit_the_outputs(outputs, classes):
+    loss = kcn.LogitAdjustedCrossentropy(COUNTS)
+    with pytest.raises(
+        ValueError, match=f"model's {classes} classes. Received: 3 counts"
+    ):
         loss(np.zeros(3, int), np.ones((3, outputs), "float32"))
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("targets", [(5,), (5, 1)])
+@pytest.mark.parametrize("outputs", [(5,), (5, 1)])
+def test_one_output_for_two_classes(from_logits, targets, outputs):
+    # The logit of class 1 is that of two columns, minus that of class 0.
+    columns = predictions()[0][:, :2]
+    labels = np.array([0, 1, 1, 0, 1])
+    expected = kcn.LogitAdjustedCrossentropy(
+        [60, 40], from_logits=True, reduction=None
+    )(labels, columns)
+    y_pred = (columns[:, 1] - columns[:, 0]).reshape(outputs)
+    if not from_logits:
+        y_pred = keras.ops.sigmoid(y_pred)
+    loss = kcn.LogitAdjustedCrossentropy(
+        [60, 40], from_logits=from_logits, reduction=None
+    )
+    found = loss(labels.reshape(targets), y_pred)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_invalid_temperature():

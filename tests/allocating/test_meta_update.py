@@ -99,15 +99,15 @@ def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
     assert meta_optimizer.weight_decay == 1e-4
 
 
-@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 @pytest.mark.parametrize("top_layers", [1, None])
 def test_one_step_of_a_linear_model_by_hand(top_layers):
     # As in test_meta_gradients_by_hand; both samples are a class of their
-    # own. One step of size 1 on CurveNet: w = 1 - (-0.22, 0.44) =
-    # (1.22, 0.56). The actual step uses the new weights:
-    # theta = 0 - 0.1 * (1.22 * -2 + 0.56 * 4) / 2 = 0.01.
-    # Weighted loss (1.22 * 1 + 0.56 * 1) / 2 = 0.89.
-    # Effective sample size 1.78^2 / (2 * (1.22^2 + 0.56^2)) = 0.8791...
+    # own. Weights are relative to their mean: dmeta/dw = (-0.22, 0.44) minus
+    # its mean 0.11. One step of size 1 on CurveNet: w = 1 - (-0.33, 0.33) =
+    # (1.33, 0.67). The actual step uses the new weights:
+    # theta = 0 - 0.1 * (1.33 * -2 + 0.67 * 4) / 2 = -0.001.
+    # Weighted loss (1.33 * 1 + 0.67 * 1) / 2 = 1.
+    # Effective sample size 2^2 / (2 * (1.33^2 + 0.67^2)) = 0.9018...
     model = keras.Sequential(
         [
             keras.Input((1,)),
@@ -130,24 +130,23 @@ def test_one_step_of_a_linear_model_by_hand(top_layers):
         loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
         meta_data=(np.array([[1.0]]), np.array([[1.0]])),
     ).history
-    np.testing.assert_allclose(curve_net.table, [1.22, 0.56], rtol=1e-6)
-    np.testing.assert_allclose(model.get_weights()[0], [[0.01]], rtol=1e-5)
+    np.testing.assert_allclose(curve_net.table, [1.33, 0.67], rtol=1e-6)
+    np.testing.assert_allclose(model.get_weights()[0], [[-0.001]], rtol=1e-4)
     np.testing.assert_allclose(
-        weighted.sample_weights(), [1.22, 0.56], rtol=1e-6
+        weighted.sample_weights(), [1.33, 0.67], rtol=1e-6
     )
     logs = {name: values[0] for name, values in history.items()}
     assert logs == pytest.approx(
         {
-            "loss": 0.89,
+            "loss": 1.0,
             "meta_loss": 1.21,
-            "mean_weight": 0.89,
-            "effective_sample_size": 3.1684 / 3.604,
+            "mean_weight": 1.0,
+            "effective_sample_size": 4.0 / 4.4356,
         },
         rel=1e-5,
     )
 
 
-@pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
 def test_virtual_step_ignores_the_optimizers_momentum():
     model = keras.Sequential(
         [
@@ -169,8 +168,8 @@ def test_virtual_step_ignores_the_optimizers_momentum():
         loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
         meta_data=(np.array([[1.0]]), np.array([[1.0]])),
     )
-    # The numbers of test_meta_gradients_by_hand, whatever the optimizer.
-    np.testing.assert_allclose(curve_net.table, [1.22, 0.56], rtol=1e-6)
+    # The numbers of the test above, whatever the optimizer.
+    np.testing.assert_allclose(curve_net.table, [1.33, 0.67], rtol=1e-6)
 
 
 # The meta gradient in float64, against central finite differences that use
@@ -229,7 +228,13 @@ def loss_of(model):
 
 def learned_gradient(model, curve_net, **arguments):
     """The meta gradient that one step of `fit` follows, as one vector."""
-    weighted = kcn.CurveWeightedModel(model, curve_net=curve_net, **arguments)
+    weighted = kcn.CurveWeightedModel(
+        model,
+        curve_net=curve_net,
+        soft_labels=False,
+        balance_classes=False,
+        **arguments,
+    )
     weighted.compile(
         keras.optimizers.SGD(VIRTUAL_LEARNING_RATE),
         loss_of(model),
@@ -252,7 +257,7 @@ def flat_values(layer):
     return np.concatenate([value.ravel() for value in values])
 
 
-def finite_differences(model, curve_net, watched, step=1e-5):
+def finite_differences(model, curve_net, watched, believed=None, step=1e-5):
     x, y = tiny_models.arrays()
     x_meta, y_meta = tiny_models.meta_arrays()
     curves = tiny_models.loss_curves()
@@ -268,10 +273,19 @@ def finite_differences(model, curve_net, watched, step=1e-5):
         for variable, value in zip(watched, theta, strict=True):
             variable.assign(value)
         with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
             losses = keras.losses.sparse_categorical_crossentropy(
-                y, model(x, training=True), from_logits=from_logits
+                y, y_pred, from_logits=from_logits
             )
-            loss = tf.reduce_mean(weights * losses)
+            if believed is None:
+                losses *= weights / tf.reduce_mean(weights)
+            else:
+                log_predicted = tf.nn.log_softmax(y_pred)
+                losses *= weights
+                losses -= (1.0 - weights) * tf.reduce_sum(
+                    believed * log_predicted, axis=1
+                )
+            loss = tf.reduce_mean(losses)
         variables = [variable.value for variable in watched]
         for variable, gradient in zip(
             watched, tape.gradient(loss, variables), strict=True
@@ -343,6 +357,53 @@ def test_meta_gradient_of_softmax_outputs(float64, top_layers):
     gradient = learned_gradient(model, curve_net, top_layers=top_layers)
     assert np.linalg.norm(expected) > 1e-4
     assert relative_error(gradient, expected) < 1e-6
+
+
+@pytest.mark.parametrize("top_layers", [1, 2, None])
+def test_meta_gradient_of_soft_labels(float64, top_layers):
+    # Of a target `w * label + (1 - w) * believed`, TensorFlow's crossentropy
+    # would have no second derivative: a gradient of zero.
+    keras.utils.set_random_seed(3)
+    model = smooth_model(True)
+    curve_net = float64_curve_net()
+    weighted = kcn.CurveWeightedModel(
+        model,
+        curve_net=curve_net,
+        top_layers=top_layers,
+        soft_labels=True,
+        balance_classes=False,
+    )
+    weighted.compile(
+        keras.optimizers.SGD(0.0),
+        loss_of(model),
+        meta_optimizer=keras.optimizers.SGD(1.0),
+    )
+    arguments = {
+        "batch_size": tiny_models.NUM_SAMPLES,
+        "shuffle": False,
+        "verbose": 0,
+        "meta_data": tiny_models.meta_dataset(),
+    }
+    data, ids = tiny_models.arrays(), np.arange(tiny_models.NUM_SAMPLES)
+    curves = tiny_models.loss_curves()
+    weighted.fit(*data, loss_curves=curves, meta_epochs=0, **arguments)
+    # What is believed differs from what is predicted: else its term is still.
+    present = np.random.default_rng(0).dirichlet([0.5] * 3, len(ids))
+    for _ in range(9):
+        weighted._beliefs.update(ids, tf.constant(present, tf.float32))
+    believed = weighted._beliefs.of_batch(ids, tf.zeros([len(ids), 3]))
+    expected = finite_differences(
+        model,
+        curve_net,
+        weighted.watched_variables,
+        tf.cast(believed, "double"),
+    )
+    weighted.optimizer.learning_rate = VIRTUAL_LEARNING_RATE
+    before = flat_values(curve_net)
+    weighted.fit(*data, **arguments)
+    gradient = before - flat_values(curve_net)
+    assert np.linalg.norm(expected) > 1e-4
+    assert relative_error(gradient, expected) < 1e-4  # Losses are float32.
 
 
 @pytest.mark.parametrize("top_layers", [["logits"], ["second", "logits"]])

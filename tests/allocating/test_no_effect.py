@@ -8,8 +8,6 @@ import tiny_models
 
 import keras_curvenet as kcn
 
-pytestmark = pytest.mark.filterwarnings(tiny_models.ignore_no_variation)
-
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.01),
     "momentum": lambda: keras.optimizers.SGD(
@@ -43,11 +41,16 @@ def trained_weighted(
     meta_epochs=1,
     meta_data=None,
     labels=None,
+    loss_curves=None,
+    balance_classes=False,
     **fit_arguments,
 ):
     model = made(make_model)
     weighted = kcn.CurveWeightedModel(
-        model, curve_net=curve_net, top_layers=top_layers
+        model,
+        curve_net=curve_net,
+        top_layers=top_layers,
+        balance_classes=balance_classes,
     )
     weighted.compile(
         **evaluated(compile_arguments),
@@ -57,7 +60,7 @@ def trained_weighted(
         tiny_models.with_ids(data),
         epochs=2,
         verbose=0,
-        loss_curves=tiny_models.loss_curves(labels),
+        loss_curves=loss_curves or tiny_models.loss_curves(labels),
         meta_data=meta_data or tiny_models.meta_dataset(),
         meta_epochs=meta_epochs,
         **fit_arguments,
@@ -144,6 +147,27 @@ def test_weights_of_one_are_plain_training(
 
 
 @pytest.mark.parametrize("curve_net", ["frozen", "learning"])
+def test_balanced_data_is_not_adjusted(curve_net):
+    # The same curves in each class: equal numbers of right labels.
+    x, y = tiny_models.arrays()
+    values = np.random.default_rng(0).uniform(size=(8, 6)).repeat(3, axis=0)
+    arguments = {"optimizer": "sgd", "metrics": ["accuracy"]}
+    make_curve_net, meta_epochs = CURVE_NETS[curve_net]
+    assert_same_training(
+        trained_weighted(
+            tiny_models.sequential,
+            (x, y),
+            arguments,
+            make_curve_net(),
+            meta_epochs=meta_epochs,
+            loss_curves=kcn.LossCurves(values, y),
+            balance_classes=True,
+        ),
+        trained_plainly(tiny_models.sequential, (x, y), arguments),
+    )
+
+
+@pytest.mark.parametrize("curve_net", ["frozen", "learning"])
 def test_with_the_users_sample_weight(curve_net):
     weight = np.linspace(0.2, 3.0, tiny_models.NUM_SAMPLES, dtype="float32")
     data = (*tiny_models.arrays(), weight)
@@ -216,7 +240,9 @@ def test_with_arrays_and_validation_split():
         arguments = {}
         if wrap:
             trained = kcn.CurveWeightedModel(
-                model, curve_net=tiny_models.constant_curve_net()
+                model,
+                curve_net=tiny_models.constant_curve_net(),
+                balance_classes=False,
             )
             arguments = {
                 "loss_curves": tiny_models.loss_curves(),

@@ -151,8 +151,71 @@ def test_none_watches_all_trainable_variables():
     ]
 
 
-def test_watched_variables_of_the_wrapper():
+def convolutional_model():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, name="conv"),
+            layers.Flatten(),
+            layers.Dense(3, name="head"),
+        ]
+    )
+
+
+def one_layer_model():
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, name="only")])
+
+
+@pytest.mark.parametrize(
+    ("make_model", "expected"),
+    [
+        (tiny_models.sequential, ["middle", "head"]),
+        (tiny_models.functional, ["middle", "head"]),
+        (normalized_model, ["two", "norm_two", "three", "norm_three"]),
+        (nested_model, ["block_two", "head"]),
+        (convolutional_model, ["head"]),
+        (one_layer_model, ["only"]),
+        (tiny_models.masked_sequence, ["dense", "head"]),
+    ],
+)
+def test_the_head(make_model, expected):
+    keras.utils.clear_session()  # Names without numbers.
+    watched = top_layers.watched_layers(make_model(), "head")
+    assert names_of(watched) == expected
+
+
+def test_the_head_is_the_default():
     weighted = kcn.CurveWeightedModel(tiny_models.sequential())
+    assert weighted.top_layers == "head"
+    expected = [
+        variable
+        for name in ("middle", "head")
+        for variable in weighted.base_model.get_layer(name).trainable_variables
+    ]
+    assert [id(v) for v in weighted.watched_variables] == [
+        id(v) for v in expected
+    ]
+    assert weighted.shares_forward_pass
+
+
+@pytest.mark.parametrize(
+    "make_model", [tiny_models.subclassed, tiny_models.two_outputs]
+)
+def test_the_head_is_all_layers_where_their_order_is_not_known(make_model):
+    model = make_model()
+    assert top_layers.watched_layers(model, "head") is None
+    split = top_layers.split_model(model, "head")
+    assert len(split.variables) == len(model.trainable_variables)
+
+
+def test_the_head_skips_frozen_layers():
+    model = convolutional_model()
+    model.get_layer("head").trainable = False
+    assert names_of(top_layers.watched_layers(model, "head")) == ["conv"]
+
+
+def test_watched_variables_of_the_wrapper():
+    weighted = kcn.CurveWeightedModel(tiny_models.sequential(), top_layers=1)
     head = weighted.base_model.get_layer("head")
     assert [id(v) for v in weighted.watched_variables] == [
         id(head.kernel),
@@ -194,7 +257,7 @@ def test_subclassed_model_needs_names():
     with pytest.raises(
         ValueError, match="'subclassed' is subclassed.*Received: top_layers=1"
     ):
-        kcn.CurveWeightedModel(model)
+        kcn.CurveWeightedModel(model, top_layers=1)
     split = top_layers.split_model(model, ["head"])
     assert [id(v) for v in split.variables] == [
         id(v) for v in model.softmax.trainable_variables
@@ -211,17 +274,17 @@ def test_a_subclassed_functional_model_with_its_own_call_needs_names():
             return 2.0 * super().call(inputs)
 
     with pytest.raises(ValueError, match="Received: top_layers=1"):
-        kcn.CurveWeightedModel(Doubled())
+        kcn.CurveWeightedModel(Doubled(), top_layers=1)
 
 
 def test_several_outputs_need_names():
     with pytest.raises(
         ValueError, match="has 2 outputs. Received: top_layers=1"
     ):
-        kcn.CurveWeightedModel(tiny_models.two_outputs())
+        kcn.CurveWeightedModel(tiny_models.two_outputs(), top_layers=1)
 
 
-@pytest.mark.parametrize("value", [None, ["head"]])
+@pytest.mark.parametrize("value", [None, ["head"], "head"])
 def test_no_trainable_variables(value):
     model = tiny_models.sequential()
     model.trainable = False
@@ -233,7 +296,7 @@ def test_int_without_trainable_layers():
     model = tiny_models.sequential()
     model.trainable = False
     with pytest.raises(ValueError, match="Received: top_layers=1"):
-        kcn.CurveWeightedModel(model)
+        kcn.CurveWeightedModel(model, top_layers=1)
 
 
 @pytest.mark.parametrize(

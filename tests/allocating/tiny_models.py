@@ -13,9 +13,6 @@ NUM_CLASSES = 3
 BATCH_SIZE = 8
 SPARSE_LOSS = "sparse_categorical_crossentropy"
 
-# Curve nets with one weight per class tell no samples apart, by intent.
-ignore_no_variation = "ignore:The sample weights do not vary:UserWarning"
-
 
 def arrays(num_samples=NUM_SAMPLES, seed=0):
     """Features `(n, 4)` and integer labels of three classes."""
