@@ -23,7 +23,8 @@ class CurveNet(keras.Model):
 
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.
-        curve_length: Int >= 1. Number of epochs in a prepared curve.
+        curve_length: Int >= 1. Number of epochs in a prepared curve; twice
+            that where there are margins beside the losses.
         curve_units: Sequence of ints, the layers that read the curve. The
             last is also the embedding's size.
         weight_units: Sequence of ints, the layers after the embedding.
