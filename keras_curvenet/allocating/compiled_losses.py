@@ -6,6 +6,7 @@ from keras_curvenet.allocating.class_balance import estimated_log_frequencies
 from keras_curvenet.allocating.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
 )
+from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 
@@ -21,13 +22,12 @@ class CompiledLosses:
 
     Attributes:
         loss, meta_loss: As given.
-        plain: `CompileLoss` of `loss` without logit adjustment.
     """
 
     def __init__(self, compile_loss, loss, meta_loss):
         self.loss, self.meta_loss = loss, meta_loss
         self._compile_loss = compile_loss
-        self.plain = self._compiled(_without_adjustment(loss))
+        self._plain = self._compiled(_without_adjustment(loss))
         self._compiled_meta_loss = self._compiled(
             _without_adjustment(loss) if meta_loss is None else meta_loss
         )
@@ -45,22 +45,50 @@ class CompiledLosses:
             y, y_pred, align(y, y_pred, sample_weight)
         )
 
-    def are_logits(self):
-        """Bool, or None where the loss is no crossentropy."""
-        return are_logits(self.loss)
-
-    def log_frequencies(self, prepared, num_classes, is_estimated):
-        """What is added to logits: as the loss says, or estimated, or None.
+    def training_loss(
+        self, prepared, num_classes, soft_labels, balance_classes
+    ):
+        """The loss of the virtual and of the actual step.
 
         Args:
-            prepared: `PreparedCurves` of the samples that are trained on.
-            num_classes: Int.
-            is_estimated: Bool, whether to estimate where the loss has none.
+            prepared: `PreparedCurves` of the samples that are trained on, or
+                None where the model does not predict the curves' classes.
+            num_classes: Int, the number of classes of the curves.
+            soft_labels, balance_classes: As of `CurveWeightedModel`.
+
+        Returns:
+            `TrainingLoss`.
+
+        Raises:
+            ValueError: If a part is required that the loss does not allow.
         """
+        from_logits = None if prepared is None else are_logits(self.loss)
+        if from_logits is not None:
+            frequencies = self._log_frequencies(
+                prepared, num_classes, balance_classes
+            )
+            return TrainingLoss(self._plain, from_logits, frequencies)
+        required = {
+            "soft_labels": soft_labels,
+            "balance_classes": balance_classes,
+        }
+        for name, value in required.items():
+            if value:
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected True only "
+                    "with a Keras crossentropy of one output, whose classes "
+                    f"are those of the curves. Received: {name}=True with "
+                    f"loss={self.loss!r} and curves of {num_classes} "
+                    "class(es). Leave it out."
+                )
+        return TrainingLoss(self._compile_loss, None, None)
+
+    def _log_frequencies(self, prepared, num_classes, balance_classes):
+        """What is added to logits: as the loss says, or estimated, or None."""
         (loss,) = keras.tree.flatten(self.loss)
         if isinstance(loss, LogitAdjustedCrossentropy):
             return loss.log_frequencies
-        if not is_estimated:
+        if balance_classes is False:
             return None
         return estimated_log_frequencies(
             prepared.quality, prepared.labels, num_classes

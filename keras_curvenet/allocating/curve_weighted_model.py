@@ -33,7 +33,6 @@ from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
-from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
 from keras_curvenet.allocating.wrapped_model import WrappedModel
 
@@ -110,7 +109,8 @@ class CurveWeightedModel(WrappedModel):
             A list of layer names. None: all layers (no SLMO).
         soft_labels: Whether what the network believes stands in for labels
             that are not trusted: True, False, or None for where the loss
-            allows it. It takes up to 60 bytes a sample.
+            allows it. It takes up to 60 bytes a sample, begins anew with
+            other `loss_curves`, and is not saved with the model.
         balance_classes: Whether the loss is adjusted for rare classes: True,
             False, or None for where the loss allows it.
         meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
@@ -595,56 +595,35 @@ class CurveWeightedModel(WrappedModel):
     def _use_loss(self, x_spec, num_samples):
         """Makes the training loss for these curves and this model."""
         num_classes = self.loss_curves.num_classes
+        losses = self._compiled_losses
         are_classes = class_outputs(
-            self.base_model, x_spec, self._compiled_losses.loss, num_classes
+            self.base_model, x_spec, losses.loss, num_classes
         )
-        from_logits = (
-            self._compiled_losses.are_logits() if are_classes else None
+        training_loss = losses.training_loss(
+            self._prepared.first(num_samples) if are_classes else None,
+            num_classes,
+            self.soft_labels,
+            self.balance_classes,
         )
-        if from_logits is None:
-            self._refuse_required_parts()
-        # Without a crossentropy, a single output may be no binary decision.
-        self.problems.compares_labels = are_classes and (
-            from_logits is not None or num_classes > 2
-        )
-        compile_loss, frequencies = self._compile_loss, None
-        if from_logits is not None:
-            compile_loss = self._compiled_losses.plain
-            frequencies = self._compiled_losses.log_frequencies(
-                self._prepared.first(num_samples),
-                num_classes,
-                is_estimated=self.balance_classes is not False,
-            )
-        if from_logits is None or self.soft_labels is False:
+        if training_loss.from_logits is None or self.soft_labels is False:
             self._beliefs = None
         elif self._beliefs is None or not self._beliefs.fits(
             num_samples, num_classes
         ):
             self._beliefs = RunningPredictions(num_samples, num_classes)
+        # Without a crossentropy, a single output may be no binary decision.
+        self.problems.compares_labels = are_classes and (
+            training_loss.from_logits is not None or num_classes > 2
+        )
         traced = (
-            from_logits,
-            None if frequencies is None else tuple(frequencies.tolist()),
+            training_loss.settings(),
             self._beliefs,
             self._trusts_changed_labels,
             self.problems.compares_labels,
         )
         if self._training_loss is None or traced != self._traced:
-            self._training_loss = TrainingLoss(
-                compile_loss, from_logits, frequencies
-            )
+            self._training_loss = training_loss
             self._traced, self._train_functions = traced, {}
-
-    def _refuse_required_parts(self):
-        """Raises ValueError where the loss does not allow what is required."""
-        for name in ("soft_labels", "balance_classes"):
-            if getattr(self, name):
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected True only "
-                    "with a Keras crossentropy of one output, whose classes "
-                    f"are those of the curves. Received: {name}=True with "
-                    f"loss={self._compiled_losses.loss!r} and curves of "
-                    f"{self.loss_curves.num_classes} class(es). Leave it out."
-                )
 
     def _meta_batches(self, meta_data, train):
         self.meta_sample_ids = None

@@ -65,13 +65,23 @@ class TrainingLoss:
         from_logits: Bool, whether the one output's predictions are logits; or
             None where they are no class predictions.
         log_frequencies: Float `(num_classes,)`, for logit adjustment, or None.
+
+    Attributes:
+        from_logits: As given.
     """
 
     def __init__(self, compile_loss, from_logits, log_frequencies):
         self._compile_loss = compile_loss
         self._per_sample_loss = PerSampleLoss(compile_loss)
-        self._from_logits = from_logits
+        self.from_logits = from_logits
         self._log_frequencies = log_frequencies
+
+    def settings(self):
+        """Tuple of all that a traced step depends on."""
+        frequencies = self._log_frequencies
+        if frequencies is not None:
+            frequencies = tuple(frequencies.tolist())
+        return self.from_logits, frequencies
 
     def predictions(self, y_pred):
         """What the loss is taken of: predictions, adjusted for rare classes."""
@@ -79,7 +89,7 @@ class TrainingLoss:
             return y_pred
         adjusted = [
             adjusted_predictions(
-                output, self._log_frequencies, self._from_logits
+                output, self._log_frequencies, self.from_logits
             )
             for output in keras.tree.flatten(y_pred)
         ]
@@ -123,4 +133,4 @@ class TrainingLoss:
 
     def _log_probabilities(self, predictions):
         (output,) = keras.tree.flatten(predictions)
-        return log_probabilities(output, self._from_logits)
+        return log_probabilities(output, self.from_logits)
