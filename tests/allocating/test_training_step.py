@@ -306,6 +306,26 @@ def test_beliefs_of_other_curves_are_forgotten():
     assert np.isnan(found).all()
 
 
+def test_class_frequencies_are_those_of_the_latest_curves():
+    # At a learning rate of 0; beliefs of certain labels do not matter.
+    x, y = tiny_models.arrays()
+    weighted = weighted_model(
+        tiny_models.two_layer_model,
+        curve_net=tiny_models.constant_curve_net(),
+        optimizer=keras.optimizers.SGD(0.0),
+    )
+    predicted = weighted.base_model(x).numpy()
+    for seed in (0, 1):
+        values = np.random.default_rng(seed).uniform(size=(24, 6))
+        curves = kcn.LossCurves(values, y)
+        history = fit(weighted, loss_curves=curves, epochs=1)
+        counts = np.bincount(y, kcn.label_quality_scores(curves))
+        adjusted = predicted * counts
+        adjusted /= adjusted.sum(axis=1, keepdims=True)
+        expected = -np.log(adjusted[np.arange(24), y]).mean()
+        assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
 def test_curves_of_more_samples_than_the_data():
     x, y = tiny_models.arrays(30)
     weighted = weighted_model(tiny_models.two_layer_model)
