@@ -65,7 +65,8 @@ def test_weights_and_logs_are_written(tmp_path):
         np.testing.assert_allclose(written, history[name], rtol=1e-6)
     weights = weighted.sample_weights()
     last = float(values_of(events, "mean_weight/dog")[-1])
-    assert last == pytest.approx(weights[weighted.loss_curves.labels == 1].mean())
+    dogs = weighted.loss_curves.labels == 1
+    assert last == pytest.approx(weights[dogs].mean())
     histogram = values_of(events, "sample_weights")[-1]
     assert histogram[:, 2].sum() == pytest.approx(80)
     (table,) = values_of(events, "noise_rates")
