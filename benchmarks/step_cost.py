@@ -88,9 +88,14 @@ class Way:
         if way not in ("plain", "recorder"):
             options = WAYS[way](self.model)
             self.model = kcn.CurveWeightedModel(self.model, **options)
-            values = np.random.default_rng(0).uniform(size=(size, 40))
+            rng = np.random.default_rng(0)
+            curves = kcn.LossCurves(
+                rng.uniform(size=(size, 40)),
+                self.y,
+                margins=rng.normal(size=(size, 40)),
+            )
             self.arguments = {
-                "loss_curves": kcn.LossCurves(values, self.y),
+                "loss_curves": curves,
                 "meta_data": (self.x[:1000], self.y[:1000]),
                 "meta_epochs": EPOCHS_OF_A_BLOCK,
             }
