@@ -2,6 +2,9 @@
 
 import keras
 
+# How much of the running mean of corrections is kept from batch to batch.
+_MOMENTUM = 0.9
+
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
 class CurveNet(keras.Model):
@@ -19,7 +22,10 @@ class CurveNet(keras.Model):
     "CurveNet", and the sizes and initializers of the reference code. There all
     weights start near 1; with `corrects_quality` they start at the label
     quality, without which one of five seeds took to raising rare classes, wrong
-    labels and all (`benchmarks/RESULTS.md`, "Where the weights start").
+    labels and all (`benchmarks/RESULTS.md`, "Where the weights start"). Their
+    common level is left out since a belief is always closer to what the network
+    does than a label: following the meta loss alone, all weights sink ("What
+    CurveNet adds").
 
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.
@@ -31,7 +37,10 @@ class CurveNet(keras.Model):
         min_weight: Float >= 0. The smallest weight; the largest is 1 more.
         initial_logit: Float. Where the last bias starts.
         corrects_quality: Bool. Whether the network's output is a correction,
-            0 at first, of logits that are the third input.
+            0 at first, of logits that are the third input. Its mean over the
+            batch (in inference mode, a running mean) is subtracted: CurveNet
+            tells samples apart, and leaves how many labels are wrong to the
+            label quality.
         **kwargs: `name`, `dtype` and `trainable`, as of any Keras model. The
             dtype is float32 by default, whatever the global policy.
 
@@ -39,6 +48,8 @@ class CurveNet(keras.Model):
         inputs: `[curves, labels]`, float32 `(batch, curve_length)` and int
             `(batch,)`; with `corrects_quality` `[curves, labels, quality]`,
             the last float `(batch,)`, logits of the label quality.
+        training: Bool, whether the batch's mean correction is subtracted, and
+            goes into the running mean.
 
     Returns: float32 `(batch,)`, each in `[min_weight, 1 + min_weight]`.
 
@@ -120,6 +131,10 @@ class CurveNet(keras.Model):
             name="logit",
         )
         inputs = [(None, self.curve_length), (None,), (None,)]
+        if corrects_quality:
+            self.mean_correction = self.add_weight(
+                name="mean_correction", initializer="zeros", trainable=False
+            )
         self.build(inputs if corrects_quality else inputs[:2])
 
     def build(self, input_shape):
@@ -132,7 +147,7 @@ class CurveNet(keras.Model):
             layer.build((None, size))
             size = layer.units
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         features, labels, *quality = inputs
         for layer in self.curve_layers:
             features = layer(features)
@@ -141,8 +156,18 @@ class CurveNet(keras.Model):
             features = layer(features)
         logits = keras.ops.squeeze(self.logit(features), axis=-1)
         if self.corrects_quality:
-            logits = logits + quality[0]
+            logits = quality[0] + self._centered(logits, training)
         return keras.ops.sigmoid(logits) + self.min_weight
+
+    def _centered(self, corrections, training):
+        """Corrections relative to their mean."""
+        if not training:
+            return corrections - self.mean_correction
+        mean = keras.ops.mean(corrections)
+        self.mean_correction.assign(
+            _MOMENTUM * self.mean_correction + (1.0 - _MOMENTUM) * mean
+        )
+        return corrections - mean
 
     def get_config(self):
         return {

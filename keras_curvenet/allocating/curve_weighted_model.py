@@ -281,7 +281,7 @@ class CurveWeightedModel(WrappedModel):
 
         def update():
             loss, gradients = meta_gradients(
-                weigh=lambda: self._weigh(prepared, changed),
+                weigh=lambda: self._weigh(prepared, changed, training=True),
                 training_gradients=training_gradients,
                 meta_loss=meta_loss,
                 top_values=[tf.convert_to_tensor(value) for value in watched],
@@ -300,14 +300,15 @@ class CurveWeightedModel(WrappedModel):
             size = tf.shape(keras.tree.flatten(x_meta)[0])[0]
             tf.cond(size > 0, update, lambda: None)
 
-    def _weigh(self, prepared, changed=None):
+    def _weigh(self, prepared, changed=None, training=False):
         """Weights `(batch,)`; a label that was changed since is trusted."""
         curves, labels, quality = prepared
         # A sample that was never seen has no class, and no curve but zeros.
         inputs = [curves, tf.maximum(labels, 0)]
         if getattr(self.curve_net, "corrects_quality", False):
-            inputs.append(quality)
-        weights = self.curve_net(inputs)
+            weights = self.curve_net([*inputs, quality], training=training)
+        else:
+            weights = self.curve_net(inputs)
         if changed is None or not self._trusts_changed_labels:
             return weights
         return tf.where(changed, tf.ones_like(weights), weights)

@@ -132,3 +132,30 @@ def test_float32_under_a_mixed_policy():
 def test_invalid_arguments(arguments, received):
     with pytest.raises(ValueError, match=received):
         tiny_models.curve_net(**arguments)
+
+
+def test_corrections_are_relative_to_their_mean():
+    keras.utils.set_random_seed(0)
+    net = kcn.CurveNet(
+        num_classes=3, curve_length=6, min_weight=0.0, corrects_quality=True
+    )
+    net.logit.kernel.assign(np.random.default_rng(0).normal(size=(64, 1)))
+    curves = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
+    inputs = [curves, np.array([0, 1, 2, 0, 1]), np.zeros(5, "float32")]
+
+    def logits(training):
+        weights = keras.ops.convert_to_numpy(net(inputs, training=training))
+        return np.log(weights / (1.0 - weights))
+
+    corrections = logits(training=False)
+    assert corrections.std() > 0.1
+    in_training = logits(training=True)
+    np.testing.assert_allclose(
+        in_training, corrections - corrections.mean(), atol=1e-5
+    )
+    # A tenth of the batch's mean went into the running mean.
+    np.testing.assert_allclose(
+        logits(training=False),
+        corrections - 0.1 * corrections.mean(),
+        atol=1e-5,
+    )
