@@ -61,7 +61,11 @@ def classes_of_outputs(base_model, default):
 
 
 def class_outputs(base_model, x_spec, loss, num_classes):
-    """Bool: whether a model's predictions are those of the curves' classes.
+    """The number of classes that a model predicts, those of the curves.
+
+    None where its predictions are something else: several outputs or positions,
+    several binary decisions, or fewer classes than the curves have. Curves may
+    lack the last classes.
 
     Args:
         base_model: A `keras.Model`.
@@ -77,17 +81,18 @@ def class_outputs(base_model, x_spec, loss, num_classes):
         outputs = base_model.compute_output_spec(inputs)
     outputs = keras.tree.flatten(outputs)
     if len(outputs) != 1 or len(keras.tree.flatten(loss)) != 1:
-        return False
+        return None
     shape = outputs[0].shape
-    if len(shape) not in (1, 2):
-        return False
     (loss,) = keras.tree.flatten(loss)
-    if getattr(loss, "reduction", "mean") not in _MEANS:
-        return False
+    is_mean = getattr(loss, "reduction", "mean") in _MEANS
+    if len(shape) not in (1, 2) or not is_mean or num_classes < 2:
+        return None
     width = shape[1] if len(shape) == 2 else 1
     if width == 1:
-        return num_classes == 2
-    return width == num_classes and not _is_binary(loss)
+        return 2 if num_classes == 2 else None
+    if width < num_classes or _is_binary(loss):
+        return None
+    return width
 
 
 def _is_binary(loss):

@@ -51,9 +51,9 @@ class CompiledLosses:
         """The loss of the virtual and of the actual step.
 
         Args:
-            prepared: `PreparedCurves` of the samples that are trained on, or
-                None where the model does not predict the curves' classes.
-            num_classes: Int, the number of classes of the curves.
+            prepared: `PreparedCurves` of the samples that are trained on.
+            num_classes: Int, the number of classes that the model predicts, or
+                None where they are not those of the curves.
             soft_labels, balance_classes: As of `CurveWeightedModel`.
 
         Returns:
@@ -62,7 +62,7 @@ class CompiledLosses:
         Raises:
             ValueError: If a part is required that the loss does not allow.
         """
-        from_logits = None if prepared is None else are_logits(self.loss)
+        from_logits = None if num_classes is None else are_logits(self.loss)
         if from_logits is not None:
             frequencies = self._log_frequencies(
                 prepared, num_classes, balance_classes
@@ -78,8 +78,9 @@ class CompiledLosses:
                     f"Invalid value for argument `{name}`. Expected True only "
                     "with a Keras crossentropy of one output, whose classes "
                     f"are those of the curves. Received: {name}=True with "
-                    f"loss={self.loss!r} and curves of {num_classes} "
-                    "class(es). Leave it out."
+                    f"loss={self.loss!r}, and a model that predicts "
+                    f"{num_classes or 'no'} classes of the curves. Leave it "
+                    "out."
                 )
         return TrainingLoss(self._compile_loss, None, None)
 

@@ -595,13 +595,15 @@ class CurveWeightedModel(WrappedModel):
 
     def _use_loss(self, x_spec, num_samples):
         """Makes the training loss for these curves and this model."""
-        num_classes = self.loss_curves.num_classes
         losses = self._compiled_losses
-        are_classes = class_outputs(
-            self.base_model, x_spec, losses.loss, num_classes
+        num_classes = class_outputs(
+            self.base_model,
+            x_spec,
+            losses.loss,
+            self.loss_curves.num_classes,
         )
         training_loss = losses.training_loss(
-            self._prepared.first(num_samples) if are_classes else None,
+            self._prepared.first(num_samples),
             num_classes,
             self.soft_labels,
             self.balance_classes,
@@ -613,7 +615,7 @@ class CurveWeightedModel(WrappedModel):
         ):
             self._beliefs = RunningPredictions(num_samples, num_classes)
         # Without a crossentropy, a single output may be no binary decision.
-        self.problems.compares_labels = are_classes and (
+        self.problems.compares_labels = num_classes is not None and (
             training_loss.from_logits is not None or num_classes > 2
         )
         traced = (
