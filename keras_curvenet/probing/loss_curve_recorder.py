@@ -6,6 +6,8 @@ import warnings
 import keras
 import numpy as np
 
+from keras_curvenet.probing.curve_folder import RecordedColumns
+from keras_curvenet.probing.curve_storage import storage_at
 from keras_curvenet.probing.epoch_record import EpochRecord
 from keras_curvenet.probing.label_margins import margins_if_told
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -53,10 +55,14 @@ class LossCurveRecorder(keras.callbacks.Callback):
     [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
 
     Args:
-        filepath: Path of a `.npz` file to which the curves are saved after
-            every epoch, or None. A recorder that has recorded nothing reads
-            it when `fit` starts with `initial_epoch` > 0, so that a probe
-            goes on after a crash.
+        filepath: Where the curves are saved after every epoch, or None. A
+            path that ends with `.npz` is one file, written anew each time.
+            Any other is a folder, in which each epoch's columns are files of
+            their own, written once and mapped into memory afterwards: for
+            many samples and epochs. `LossCurves.load` reads both. A recorder
+            that has recorded nothing goes on from there when `fit` starts
+            with `initial_epoch` > 0, as after a crash. Where an epoch can't
+            be saved, training goes on with a warning.
         label_fn: Function from a batch of targets to int class labels
             `(batch,)`, traced into the training step, or None. By default
             integer targets are the class, one-hot ones by argmax, binary ones
@@ -121,6 +127,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._is_weighted = None
         self._warned_not_finite = False
         self._warned_no_margins = False
+        self._warned_not_saved = False
+        self._storage = filepath and storage_at(filepath)
         self._restore = None
 
     @property
@@ -130,13 +138,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "No loss curves yet. Expected at least one complete epoch of "
                 "`model.fit(..., callbacks=[recorder])`. Received: 0 epochs."
             )
-        values = np.stack(self._columns, axis=1)
-        unseen = np.isnan(values).all(axis=1)
-        labels = np.where(unseen, -1, self._labels)
-        margins = self._margin_columns
-        if margins is not None:
-            margins = np.stack(margins, axis=1)
-        return LossCurves(values, labels, self._num_classes, margins)
+        return LossCurves.of_columns(self._recorded())
 
     @property
     def mean_predictions(self):
@@ -163,6 +165,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
             )
         self._next_column = None
         self._is_weighted = None
+        if self._storage:
+            self._storage.open()
         self._restore = record_training_steps(
             model, before_step=self._before_step, write=self._write
         )
@@ -215,11 +219,34 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "Lower the learning rate if training diverged.",
                 stacklevel=2,
             )
-        if self.filepath is not None:
-            self.loss_curves.save(self.filepath)
+        if self._storage:
+            self._save(epoch)
 
     def on_train_end(self, logs=None):
         self._restore()
+        if self._storage:
+            self._storage.close()
+
+    def _recorded(self):
+        return RecordedColumns(
+            self._columns, self._margin_columns, self._labels, self._num_classes
+        )
+
+    def _save(self, epoch):
+        """Writes what is not written yet; training goes on if it can't be."""
+        try:
+            stored = self._storage.save(self._recorded())
+        except OSError as error:
+            if not self._warned_not_saved:
+                self._warned_not_saved = True
+                warnings.warn(
+                    f"The curves of epoch {epoch + 1} could not be saved to "
+                    f"'{self.filepath}' ({error}). What was there before is as "
+                    "it was. Every following epoch tries again.",
+                    stacklevel=3,
+                )
+            return
+        self._columns, self._margin_columns = stored.losses, stored.margins
 
     def _margin_columns_with(self, record):
         """The margins of all epochs, or None where one of them has none."""
@@ -252,10 +279,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
         if (
             epoch > 0
             and not self._columns
-            and self.filepath is not None
-            and os.path.exists(self.filepath)
+            and self._storage
+            and self._storage.exists()
         ):
-            self._go_on_from(LossCurves.load(self.filepath))
+            self._go_on_from(self._storage.load())
         recorded = len(self._columns)
         if epoch > recorded:
             raise ValueError(
@@ -277,15 +304,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 self._record.forget_predictions()
         self._next_column = epoch
 
-    def _go_on_from(self, curves):
-        """Takes over curves that an earlier process recorded."""
-        self._columns = list(curves.values.T)
-        margins = curves.margins
-        self._margin_columns = None if margins is None else list(margins.T)
-        self._labels, self._num_classes = curves.labels, curves.num_classes
-        self._record = EpochRecord(curves.num_samples)
-        self._record.labels.assign(curves.labels)
-        self._record.set_multi_hot(curves.num_classes == 1)
+    def _go_on_from(self, recorded):
+        """Takes over `RecordedColumns` of an earlier process."""
+        self._columns, self._margin_columns = recorded.losses, recorded.margins
+        self._labels, self._num_classes = recorded.labels, recorded.num_classes
+        self._record = EpochRecord(len(recorded.labels))
+        self._record.labels.assign(recorded.labels)
+        self._record.set_multi_hot(recorded.num_classes == 1)
 
     def _before_step(self, iterator):
         """Counts steps and, at the first, makes room for the dataset's ids.

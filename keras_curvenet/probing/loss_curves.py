@@ -1,13 +1,14 @@
 """Loss curves: what the probing stage leaves behind."""
 
-import contextlib
 import os
 import zipfile
 import zlib
 
 import numpy as np
 
+from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.filled_curves import filled_curves
+from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 2  # Version 1 had no margins.
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
@@ -221,33 +222,25 @@ class LossCurves:
             filepath: Path of the file. `.npz` is the usual ending.
         """
         filepath = os.fspath(filepath)
-        temporary = f"{filepath}.{os.getpid()}.tmp"
         margins = {} if self.margins is None else {"margins": self.margins}
-        try:
-            with open(temporary, "wb") as file:
-                # A damaged list of arrays may swallow the later ones. It is
-                # noticed, since the optional ones come first.
-                np.savez(
-                    file,
-                    **margins,
-                    format_version=np.int64(_FORMAT_VERSION),
-                    values=self.values,
-                    labels=self.labels,
-                    num_classes=np.int64(self.num_classes),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, filepath)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+        with whole_file(filepath) as file:
+            # A damaged list of arrays may swallow the later ones. It is
+            # noticed, since the optional ones come first.
+            np.savez(
+                file,
+                **margins,
+                format_version=np.int64(_FORMAT_VERSION),
+                values=self.values,
+                labels=self.labels,
+                num_classes=np.int64(self.num_classes),
+            )
 
     @classmethod
     def load(cls, filepath):
-        """Reads curves that `save` wrote. Runs no code from the file.
+        """Reads curves that `save` or a recorder wrote. Runs no code from it.
 
         Args:
-            filepath: Path of the file.
+            filepath: Path of the file, or of a recorder's folder.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -255,6 +248,8 @@ class LossCurves:
                 anything but the arrays that `save` writes.
         """
         filepath = os.fspath(filepath)
+        if os.path.isdir(filepath):
+            return cls.of_columns(CurveFolder(filepath).load())
         with open(filepath, "rb") as file:
             try:
                 content = dict(np.load(file, allow_pickle=False))
@@ -283,6 +278,16 @@ class LossCurves:
                 "`LossCurves.save` writes them. Received: filepath="
                 f"'{filepath}', where this does not hold: {error}"
             ) from error
+
+    @classmethod
+    def of_columns(cls, recorded):
+        """The curves of `RecordedColumns`."""
+        values = np.stack(recorded.losses, axis=1)
+        labels = np.where(np.isnan(values).all(axis=1), -1, recorded.labels)
+        margins = recorded.margins
+        if margins is not None:
+            margins = np.stack(margins, axis=1)
+        return cls(values, labels, recorded.num_classes, margins)
 
     def __repr__(self):
         margins = "" if self.margins is None else ", with margins"

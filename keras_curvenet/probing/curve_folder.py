@@ -1,0 +1,227 @@
+"""Curves on disk, a file for each epoch."""
+
+import json
+import os
+import re
+import weakref
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_curvenet.probing.whole_files import whole_file
+
+_FORMAT_VERSION = 1
+_MANIFEST = "curves.json"
+_OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
+
+
+class RecordedColumns(NamedTuple):
+    """What a probe has recorded so far.
+
+    Attributes:
+        losses: List of float32 `(num_samples,)`, one for each epoch.
+        margins: List of the same form, or None.
+        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
+        num_classes: Int, or None for the largest label plus one.
+    """
+
+    losses: list
+    margins: list | None
+    labels: np.ndarray
+    num_classes: int | None
+
+
+class CurveFolder:
+    """A folder with one `.npy` file for each epoch's losses and margins.
+
+    What an epoch's end costs does not grow with the epochs before it, and what
+    is read is mapped into memory, not loaded. `curves.json` names the files
+    that count. It is replaced last, so that a crash leaves the epochs before.
+
+    Args:
+        path: Path of the folder.
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self._epochs = []  # The files of each epoch: losses, margins or None.
+        self._columns = []  # What was written into them, or read.
+        self._labels, self._labels_file = None, None
+        self._num_written = 0  # Gives every file a name of its own.
+        self._lock = None
+
+    def exists(self):
+        """Bool: whether curves were written here."""
+        return os.path.exists(self._path_of(_MANIFEST))
+
+    def open(self):
+        """Makes the folder, and keeps other processes from writing into it.
+
+        Raises:
+            ValueError: If it can't be made or written into, or another process
+                records into it.
+        """
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            lock = os.open(self._path_of(".lock"), os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a folder that "
+                f"can be written into. Received: filepath='{self.path}' "
+                f"({error}). Pass another path."
+            ) from error
+        # Closed at the latest when nobody has this object any more.
+        self._lock = weakref.finalize(self, os.close, lock)
+        if not _locked(lock):
+            self.close()
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a folder of "
+                f"this probe's own. Received: filepath='{self.path}', into "
+                "which another process records. Pass another path, or end it."
+            )
+
+    def close(self):
+        """Lets other processes write."""
+        if self._lock is not None:
+            self._lock()
+            self._lock = None
+
+    def load(self):
+        """The recorded columns, mapped into memory.
+
+        Returns:
+            `RecordedColumns`.
+
+        Raises:
+            ValueError: If a file is missing, damaged or of another version.
+        """
+        try:
+            with open(self._path_of(_MANIFEST), encoding="utf-8") as file:
+                manifest = json.load(file)
+            version = manifest["format_version"]
+            if version != _FORMAT_VERSION:
+                raise ValueError(f"format version {version}")
+            num_samples = int(manifest["num_samples"])
+            num_classes = manifest["num_classes"]
+            epochs = [tuple(names) for names in manifest["epochs"]]
+            labels = self._array(manifest["labels"], np.int64, num_samples)
+            columns = [
+                tuple(
+                    name and self._array(name, np.float32, num_samples)
+                    for name in (losses, margins)
+                )
+                for losses, margins in epochs
+            ]
+            num_written = int(manifest["num_written"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a folder that "
+                "a LossCurveRecorder wrote. Received: filepath="
+                f"'{self.path}', where this is wrong: "
+                f"{type(error).__name__}: {error}. Record the curves again, "
+                "or use a backup."
+            ) from error
+        self._epochs, self._columns = epochs, columns
+        self._labels, self._labels_file = labels, manifest["labels"]
+        self._num_written = num_written
+        margins = [margin for _, margin in columns]
+        if any(margin is None for margin in margins):
+            margins = None
+        losses = [loss for loss, _ in columns]
+        return RecordedColumns(losses, margins, np.array(labels), num_classes)
+
+    def save(self, recorded):
+        """Writes the columns that are not there yet.
+
+        Args:
+            recorded: `RecordedColumns`. Those that `load` or an earlier `save`
+                returned are not written again.
+
+        Returns:
+            `RecordedColumns`, all of them mapped into memory.
+
+        Raises:
+            OSError: If they can't be written. The folder is as before then.
+        """
+        margins = recorded.margins or [None] * len(recorded.losses)
+        pairs = list(zip(recorded.losses, margins, strict=True))
+        kept = 0
+        for (losses, _), (stored, _) in zip(pairs, self._columns, strict=False):
+            if losses is not stored:
+                break
+            kept += 1
+        epochs, columns = self._epochs[:kept], self._columns[:kept]
+        for epoch, pair in enumerate(pairs[kept:], start=kept):
+            losses, margins = pair
+            names = (
+                self._write("losses", epoch, losses),
+                None
+                if margins is None
+                else self._write("margins", epoch, margins),
+            )
+            epochs.append(names)
+            columns.append(tuple(name and self._mapped(name) for name in names))
+        labels_file = self._labels_file
+        if not np.array_equal(self._labels, recorded.labels):
+            labels_file = self._write("labels", len(epochs), recorded.labels)
+        manifest = {
+            "format_version": _FORMAT_VERSION,
+            "num_samples": len(recorded.labels),
+            "num_classes": recorded.num_classes,
+            "labels": labels_file,
+            "epochs": epochs,
+            "num_written": self._num_written,
+        }
+        with whole_file(self._path_of(_MANIFEST)) as file:
+            file.write(json.dumps(manifest).encode())
+        self._epochs, self._columns = epochs, columns
+        self._labels, self._labels_file = recorded.labels, labels_file
+        self._remove_others()
+        return recorded._replace(
+            losses=[losses for losses, _ in columns],
+            margins=recorded.margins and [margin for _, margin in columns],
+        )
+
+    def _write(self, kind, epoch, column):
+        """Writes one array; returns its file's name."""
+        name = f"{kind}-{epoch:05d}-{self._num_written}.npy"
+        self._num_written += 1
+        with whole_file(self._path_of(name)) as file:
+            np.save(file, column, allow_pickle=False)
+        return name
+
+    def _array(self, name, dtype, num_samples):
+        """An array mapped into memory; ValueError where it is another."""
+        if not _OWN_FILES.fullmatch(name):
+            raise ValueError(f"a file of the name {name!r}")
+        array = self._mapped(name)
+        if array.dtype != dtype or array.shape != (num_samples,):
+            raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
+        return array
+
+    def _mapped(self, name):
+        return np.load(self._path_of(name), mmap_mode="r", allow_pickle=False)
+
+    def _remove_others(self):
+        """Removes files of replaced epochs, and what a crash left."""
+        used = {self._labels_file}.union(*self._epochs)
+        for name in os.listdir(self.path):
+            is_own = _OWN_FILES.fullmatch(name.split(".npy")[0] + ".npy")
+            if is_own and name not in used:
+                os.unlink(self._path_of(name))
+
+    def _path_of(self, name):
+        return os.path.join(self.path, name)
+
+
+def _locked(descriptor):
+    """Bool: whether this process has a file, which no other one can have."""
+    try:
+        import fcntl
+    except ImportError:  # Not on Windows.
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

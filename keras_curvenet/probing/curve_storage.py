@@ -1,0 +1,63 @@
+"""Where a recorder keeps its curves: one file, or a folder."""
+
+import os
+import tempfile
+
+from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
+from keras_curvenet.probing.loss_curves import LossCurves
+
+
+def storage_at(filepath):
+    """A `CurveFile` where the path ends with `.npz`, or a `CurveFolder`."""
+    filepath = os.fspath(filepath)
+    is_file = filepath.endswith(".npz") or os.path.isfile(filepath)
+    return CurveFile(filepath) if is_file else CurveFolder(filepath)
+
+
+class CurveFile:
+    """One `.npz` file, written anew after every epoch, as `CurveFolder` is.
+
+    Args:
+        path: Path of the file.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def exists(self):
+        """Bool: whether curves were written here."""
+        return os.path.exists(self.path)
+
+    def open(self):
+        """Raises ValueError where the file can't be written."""
+        folder = os.path.dirname(self.path) or "."
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ValueError(
+                "Invalid value for argument `filepath`. Expected a file in a "
+                "folder that can be written into. Received: filepath="
+                f"'{self.path}' ({error}). Make the folder, or pass another "
+                "path."
+            ) from error
+
+    def close(self):
+        """There is nothing to close."""
+
+    def load(self):
+        """The `RecordedColumns`; ValueError where the file is damaged."""
+        curves = LossCurves.load(self.path)
+        margins = curves.margins
+        return RecordedColumns(
+            list(curves.values.T),
+            None if margins is None else list(margins.T),
+            curves.labels,
+            curves.num_classes,
+        )
+
+    def save(self, recorded):
+        """Writes `RecordedColumns`, and returns them."""
+        LossCurves.of_columns(recorded).save(self.path)
+        return recorded

@@ -1,0 +1,37 @@
+"""Files that are whole or absent, whatever happens while they are written."""
+
+import contextlib
+import os
+
+
+@contextlib.contextmanager
+def whole_file(filepath):
+    """A binary file to write, which takes its place when it is complete.
+
+    It is written beside its place, brought to the disk, and moved. A crash, a
+    full disk or an exception leaves what was there before.
+
+    Args:
+        filepath: Path of the file.
+    """
+    temporary = f"{filepath}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, filepath)
+        _sync_folder(os.path.dirname(filepath) or ".")
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _sync_folder(path):
+    """Brings a folder's entries to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
