@@ -24,9 +24,7 @@ class AllocatingPhases(keras.callbacks.Callback):
         self._warned_of = set()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.model.learns_weights = epoch < self.meta_epochs
-        self.model.make_train_function()
-        self.model.problems.clear()
+        self.model.begin_epoch(learns_weights=epoch < self.meta_epochs)
 
     def on_epoch_end(self, epoch, logs=None):
         found = self.model.problems.found()

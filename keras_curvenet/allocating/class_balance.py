@@ -36,6 +36,50 @@ def estimated_log_frequencies(quality, labels, num_classes):
     )
 
 
+class ClassFrequencies:
+    """Log frequencies of the classes, those of the targets trained on.
+
+    A network's predictions follow the frequencies of its targets. Where these
+    are labels and beliefs mixed, they are counted in each epoch, for the next.
+
+    Args:
+        logarithms: Float `(num_classes,)`, to start from.
+        follows_targets: Bool. Whether they change.
+
+    Attributes:
+        logarithms: Float32 variable `(num_classes,)`.
+        num_classes: Int.
+        follows_targets: As given.
+    """
+
+    def __init__(self, logarithms, follows_targets):
+        self.logarithms = tf.Variable(
+            tf.cast(logarithms, tf.float32), trainable=False
+        )
+        self.num_classes = len(logarithms)
+        self.follows_targets = follows_targets
+        self._counts = tf.Variable(
+            tf.zeros_like(self.logarithms), trainable=False
+        )
+
+    def count(self, targets):
+        """Counts targets `(batch, num_classes)`, but those not finite."""
+        targets = tf.where(tf.math.is_finite(targets), targets, 0.0)
+        self._counts.assign_add(tf.reduce_sum(targets, axis=0))
+
+    def follow(self):
+        """Takes over what was counted since, if anything was."""
+        counts = self._counts.numpy().astype(np.float64)
+        self._counts.assign(tf.zeros_like(self._counts))
+        if self.follows_targets and counts.any():
+            self.logarithms.assign(log_frequencies(counts))
+
+    def start_anew(self, other):
+        """Starts from the present frequencies of another object."""
+        self.logarithms.assign(other.logarithms)
+        self._counts.assign(tf.zeros_like(self._counts))
+
+
 def adjusted_predictions(y_pred, log_frequencies, from_logits):
     """Predictions to which the classes' log frequencies are added as logits.
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_curvenet.allocating.class_balance import ClassFrequencies
 from keras_curvenet.allocating.class_balance import estimated_log_frequencies
 from keras_curvenet.allocating.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
@@ -64,7 +65,7 @@ class CompiledLosses:
         """
         from_logits = None if num_classes is None else are_logits(self.loss)
         if from_logits is not None:
-            frequencies = self._log_frequencies(
+            frequencies = self._frequencies(
                 prepared, num_classes, balance_classes
             )
             return TrainingLoss(self._plain, from_logits, frequencies)
@@ -84,16 +85,17 @@ class CompiledLosses:
                 )
         return TrainingLoss(self._compile_loss, None, None)
 
-    def _log_frequencies(self, prepared, num_classes, balance_classes):
-        """What is added to logits: as the loss says, or estimated, or None."""
+    def _frequencies(self, prepared, num_classes, balance_classes):
+        """Those that the loss has, or estimated ones, or None."""
         (loss,) = keras.tree.flatten(self.loss)
         if isinstance(loss, LogitAdjustedCrossentropy):
-            return loss.log_frequencies
+            return ClassFrequencies(loss.log_frequencies, follows_targets=False)
         if balance_classes is False:
             return None
-        return estimated_log_frequencies(
+        estimated = estimated_log_frequencies(
             prepared.quality, prepared.labels, num_classes
         )
+        return ClassFrequencies(estimated, follows_targets=True)
 
     def _compiled(self, loss):
         """Another loss of the same outputs, with the same loss weights."""

@@ -200,6 +200,7 @@ class CurveWeightedModel(WrappedModel):
         self._training_loss = None
         self._traced = None
         self._beliefs = None
+        self._has_new_curves = False
         self._trusts_changed_labels = False
         self._train_functions = {}
         self.built = True
@@ -240,6 +241,7 @@ class CurveWeightedModel(WrappedModel):
 
         batch_size = tf.shape(weights)[0]
         self.problems.count(invalid, changed, is_finite)
+        self._training_loss.count_classes(prepared[1], weights, believed)
         if believed is not None:
             self._beliefs.update(sample_ids, probabilities)
         self._loss_tracker.update_state(loss, sample_weight=batch_size)
@@ -525,6 +527,14 @@ class CurveWeightedModel(WrappedModel):
         own = ("meta_loss", "mean_weight", "effective_sample_size")
         return {name: logs[name] for name in logs if name not in own}
 
+    def begin_epoch(self, learns_weights):
+        """Says whether an epoch learns weights, and looks at the last one."""
+        self.learns_weights = learns_weights
+        self.make_train_function()
+        self.problems.clear()
+        if self._training_loss.frequencies is not None:
+            self._training_loss.frequencies.follow()
+
     def make_train_function(self, force=False):
         """One function learns the weights and one does not; each is kept."""
         if force or self.learns_weights not in self._train_functions:
@@ -577,6 +587,7 @@ class CurveWeightedModel(WrappedModel):
         """Prepares the curves for CurveNet, and CurveNet for the curves."""
         if loss_curves is None:
             refuse_missing_curves(self._prepared, num_samples)
+            self._has_new_curves = False
             return
         prepared = prepared_curves(loss_curves)
         refuse_missing_curves(prepared, num_samples)
@@ -589,7 +600,8 @@ class CurveWeightedModel(WrappedModel):
                 corrects_quality=True,
             )
         refuse_other_curves(self.curve_net, loss_curves, curve_length)
-        if self._beliefs is not None and loss_curves is not self.loss_curves:
+        self._has_new_curves = loss_curves is not self.loss_curves
+        if self._beliefs is not None and self._has_new_curves:
             self._beliefs.clear()  # They may be of other samples.
         self.loss_curves, self._prepared = loss_curves, prepared
 
@@ -627,6 +639,10 @@ class CurveWeightedModel(WrappedModel):
         if self._training_loss is None or traced != self._traced:
             self._training_loss = training_loss
             self._traced, self._train_functions = traced, {}
+        elif self._has_new_curves and training_loss.frequencies is not None:
+            self._training_loss.frequencies.start_anew(
+                training_loss.frequencies
+            )
 
     def _meta_batches(self, meta_data, train):
         self.meta_sample_ids = None

@@ -64,36 +64,55 @@ class TrainingLoss:
         compile_loss: Keras's `CompileLoss`, the compiled losses.
         from_logits: Bool, whether the one output's predictions are logits; or
             None where they are no class predictions.
-        log_frequencies: Float `(num_classes,)`, for logit adjustment, or None.
+        frequencies: `ClassFrequencies`, for logit adjustment, or None.
 
     Attributes:
-        from_logits: As given.
+        from_logits, frequencies: As given.
     """
 
-    def __init__(self, compile_loss, from_logits, log_frequencies):
+    def __init__(self, compile_loss, from_logits, frequencies):
         self._compile_loss = compile_loss
         self._per_sample_loss = PerSampleLoss(compile_loss)
         self.from_logits = from_logits
-        self._log_frequencies = log_frequencies
+        self.frequencies = frequencies
 
     def settings(self):
         """Tuple of all that a traced step depends on."""
-        frequencies = self._log_frequencies
-        if frequencies is not None:
-            frequencies = tuple(frequencies.tolist())
-        return self.from_logits, frequencies
+        frequencies = self.frequencies
+        return (
+            self.from_logits,
+            frequencies and frequencies.follows_targets,
+            frequencies and frequencies.num_classes,
+        )
 
     def predictions(self, y_pred):
         """What the loss is taken of: predictions, adjusted for rare classes."""
-        if self._log_frequencies is None:
+        if self.frequencies is None:
             return y_pred
         adjusted = [
             adjusted_predictions(
-                output, self._log_frequencies, self.from_logits
+                output, self.frequencies.logarithms, self.from_logits
             )
             for output in keras.tree.flatten(y_pred)
         ]
         return keras.tree.pack_sequence_as(y_pred, adjusted)
+
+    def count_classes(self, labels, weights, believed):
+        """Counts what the batch is trained on, for the next epoch.
+
+        Args:
+            labels: Int `(batch,)`, -1 for samples of no class.
+            weights: Float `(batch,)`, the learned ones.
+            believed: Float `(batch, num_classes)`, or None.
+        """
+        if self.frequencies is None:
+            return
+        num_classes = self.frequencies.num_classes
+        weights = tf.cast(weights, tf.float32)[:, tf.newaxis]
+        targets = weights * tf.one_hot(labels, num_classes)
+        if believed is not None:
+            targets += tf.maximum(1.0 - weights, 0.0) * believed
+        self.frequencies.count(targets)
 
     def probabilities(self, predictions):
         """Float32 `(batch, num_classes)`, without gradients."""

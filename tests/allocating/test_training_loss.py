@@ -7,6 +7,7 @@ import tensorflow as tf
 import tiny_models
 
 from keras_curvenet.allocating import training_loss
+from keras_curvenet.allocating.class_balance import ClassFrequencies
 from keras_curvenet.allocating.class_balance import log_frequencies
 
 PREDICTED = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
@@ -26,7 +27,9 @@ def made(
 ):
     model = tiny_models.linear()
     model.compile("sgd", loss, **kwargs)
-    frequencies = counts and log_frequencies(np.array(counts))
+    frequencies = counts and ClassFrequencies(
+        log_frequencies(np.array(counts)), follows_targets=True
+    )
     return training_loss.TrainingLoss(
         model._compile_loss, from_logits, frequencies
     )
@@ -216,3 +219,62 @@ def test_a_belief_that_is_the_prediction_has_no_gradient():
         gradients.append(tape.gradient(value, logits).numpy())
     expected = gradients[1] * WEIGHTS[:, np.newaxis]
     np.testing.assert_allclose(gradients[0], expected, rtol=1e-5)
+
+
+def test_what_is_trained_on_is_counted_for_the_next_epoch():
+    loss = made(counts=[2.0, 1.0, 1.0])
+    np.testing.assert_allclose(
+        np.exp(loss.frequencies.logarithms), [0.5, 0.25, 0.25], rtol=1e-6
+    )
+    labels = tf.constant([0, 2, -1, 1])  # The third has no class.
+    weights = tf.constant([0.75, 0.5, 1.0, 1.0])
+    believed = tf.constant(
+        [[0.0, 1.0, 0.0], [0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.2, 0.6]]
+    )
+    loss.count_classes(labels, weights, believed)
+    # Not before the epoch ends.
+    np.testing.assert_allclose(
+        np.exp(loss.frequencies.logarithms), [0.5, 0.25, 0.25], rtol=1e-6
+    )
+    loss.frequencies.follow()
+    counts = np.array([0.75 + 0.25, 0.25 + 0.25 + 1.0, 0.5])
+    np.testing.assert_allclose(
+        np.exp(loss.frequencies.logarithms), counts / 3.0, rtol=1e-6
+    )
+    loss.frequencies.follow()  # Nothing was counted since.
+    np.testing.assert_allclose(
+        np.exp(loss.frequencies.logarithms), counts / 3.0, rtol=1e-6
+    )
+
+
+def test_targets_that_are_not_finite_are_not_counted():
+    loss = made(counts=[2.0, 1.0, 1.0])
+    believed = tf.constant([[np.nan, 0.5, 0.5], [1.0, 0.0, 0.0]])
+    loss.count_classes(tf.constant([0, 1]), tf.constant([0.5, 0.5]), believed)
+    loss.frequencies.follow()
+    # Of the first sample, what is finite: 0, 0.25 and 0.25.
+    np.testing.assert_allclose(
+        np.exp(loss.frequencies.logarithms), np.array([0.5, 0.75, 0.25]) / 1.5
+    )
+
+
+def test_frequencies_of_the_users_own_loss_stay():
+    frequencies = ClassFrequencies(
+        log_frequencies(np.array([3.0, 1.0])), follows_targets=False
+    )
+    frequencies.count(tf.constant([[1.0, 5.0]]))
+    frequencies.follow()
+    np.testing.assert_allclose(
+        np.exp(frequencies.logarithms), [0.75, 0.25], rtol=1e-6
+    )
+
+
+def test_frequencies_of_other_curves_start_anew():
+    first, second = (
+        ClassFrequencies(log_frequencies(np.array(counts)), True)
+        for counts in ([3.0, 1.0], [1.0, 1.0])
+    )
+    first.count(tf.constant([[8.0, 0.0]]))
+    first.start_anew(second)
+    first.follow()
+    np.testing.assert_allclose(np.exp(first.logarithms), [0.5, 0.5], rtol=1e-6)
