@@ -248,8 +248,9 @@ def binary_data(num_samples=96):
     clean = (x[:, 0] > 0.5).astype("int32")
     is_wrong = np.arange(num_samples) % 5 == 0
     y = np.where(is_wrong, 1 - clean, clean)
-    margins = np.where(is_wrong, -2.0, 2.0)[:, np.newaxis]
-    margins = margins + 0.2 * rng.normal(size=(num_samples, 6))
+    # As sure as labels of which a fifth is wrong let a network be.
+    margins = np.where(is_wrong, -1.2, 1.2)[:, np.newaxis]
+    margins = margins + 0.1 * rng.normal(size=(num_samples, 6))
     curves = kcn.LossCurves(np.log1p(np.exp(-margins)), y, margins=margins)
     return x, y, clean, is_wrong, curves
 
