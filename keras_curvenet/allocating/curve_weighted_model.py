@@ -340,6 +340,7 @@ class CurveWeightedModel(WrappedModel):
         initial_epoch=0,
         *,
         loss_curves=None,
+        predictions=None,
         meta_data=None,
         meta_epochs=None,
         trust_changed_labels=False,
@@ -356,6 +357,11 @@ class CurveWeightedModel(WrappedModel):
             y: Targets, where `x` is arrays.
             loss_curves: `LossCurves` of the samples of `x`. May be left out
                 in a later `fit` of the same object.
+            predictions: Class probabilities of the samples in the probe,
+                `(num_samples, num_classes)`, such as the `mean_predictions` of
+                a `LossCurveRecorder(record_predictions=True)`. What the network
+                believes of a sample starts from them, in a `fit` from epoch 0
+                or with other curves. None: from its own first predictions.
             meta_data: The trusted meta set: arrays `(x, y)`, or a batched
                 dataset of `(x, y)` or `(x, y, sample_weight)`. It repeats by
                 itself. None: `select_meta_samples` chooses 20 samples of each
@@ -398,6 +404,8 @@ class CurveWeightedModel(WrappedModel):
         self._trusts_changed_labels = bool(trust_changed_labels)
         batches = with_curves(train.dataset, self._prepared)
         self._use_loss(batches.element_spec[0], train.num_samples)
+        if predictions is not None:
+            self._start_beliefs(predictions, initial_epoch)
         if initial_epoch < meta_epochs:
             meta = self._meta_batches(meta_data, train)
         else:
@@ -643,6 +651,18 @@ class CurveWeightedModel(WrappedModel):
             self._training_loss.frequencies.start_anew(
                 training_loss.frequencies
             )
+
+    def _start_beliefs(self, predictions, initial_epoch):
+        """Lets beliefs start from the probe's predictions."""
+        if self._beliefs is None:
+            raise ValueError(
+                "Invalid value for argument `predictions`. Expected None, "
+                "because nothing believed is trained on here. Received: "
+                f"predictions with soft_labels={self.soft_labels} and "
+                f"loss={self._compiled_losses.loss!r}. Leave them out."
+            )
+        if initial_epoch == 0 or self._has_new_curves:
+            self._beliefs.start_from(predictions)
 
     def _meta_batches(self, meta_data, train):
         self.meta_sample_ids = None

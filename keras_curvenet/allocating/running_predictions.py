@@ -1,5 +1,6 @@
 """What the model in training has come to believe of every sample."""
 
+import numpy as np
 import tensorflow as tf
 
 # How much of the mean is kept when a sample's next prediction comes.
@@ -42,6 +43,43 @@ class RunningPredictions:
     def clear(self):
         """Forgets all: the ids are those of other samples."""
         self._probabilities.assign(tf.zeros_like(self._probabilities))
+
+    def start_from(self, predictions):
+        """Takes over class probabilities as if they were the means so far.
+
+        Args:
+            predictions: Float `(n, num_classes)`, n >= `num_samples`, in
+                [0, 1]. Rows of zeros are of samples that are new.
+
+        Raises:
+            ValueError: If they are something else.
+        """
+        predictions = np.asarray(predictions)
+        expected = f"(at least {self.num_samples}, {self.num_classes})"
+        if (
+            predictions.ndim != 2
+            or len(predictions) < self.num_samples
+            or predictions.shape[1] != self.num_classes
+        ):
+            raise ValueError(
+                "Invalid value for argument `predictions`. Expected class "
+                f"probabilities of shape {expected}. Received: an array of "
+                f"shape {predictions.shape}. Pass the recorder's "
+                "`mean_predictions`, of the same dataset and classes."
+            )
+        predictions = predictions[: self.num_samples].astype(np.float32)
+        if not ((predictions >= 0.0) & (predictions <= 1.001)).all():
+            raise ValueError(
+                "Invalid value for argument `predictions`. Expected class "
+                "probabilities in [0, 1]. Received: values from "
+                f"{predictions.min()} to {predictions.max()}. Pass "
+                "probabilities, not logits."
+            )
+        order = np.argsort(-predictions, axis=1, kind="stable")
+        classes = order[:, : self._num_kept]
+        kept = np.take_along_axis(predictions, classes, axis=1)
+        self._probabilities.assign(kept.astype(np.float16))
+        self._classes.assign(classes.astype(np.float32))
 
     def of_batch(self, sample_ids, probabilities):
         """What is believed of a batch of samples.

@@ -318,3 +318,40 @@ def test_curves_may_lack_the_last_class():
         meta_epochs=0,
     )
     assert weighted.sample_weights().shape == (len(x),)
+
+
+def test_beliefs_start_from_the_probes_predictions():
+    predictions = np.eye(3, dtype="float32")[np.arange(24) % 3]
+    weighted = weighted_model(
+        tiny_models.two_layer_model, optimizer=keras.optimizers.SGD(0.0)
+    )
+    curves = tiny_models.loss_curves()
+    fit(weighted, loss_curves=curves, predictions=predictions, epochs=1)
+    believed = weighted._beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
+    own = weighted.base_model.predict(tiny_models.arrays()[0], verbose=0)
+    np.testing.assert_allclose(
+        believed, 0.8 * predictions + 0.2 * _adjusted(weighted, own), atol=2e-3
+    )
+    # A fit that goes on keeps what it has come to believe.
+    fit(
+        weighted,
+        loss_curves=curves,
+        predictions=1.0 - predictions,
+        epochs=2,
+        initial_epoch=1,
+    )
+    later = weighted._beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
+    assert np.abs(later - believed).max() < 0.2
+
+
+def _adjusted(weighted, probabilities):
+    predictions = weighted._training_loss.predictions(
+        tf.constant(probabilities)
+    )
+    return weighted._training_loss.probabilities(predictions).numpy()
+
+
+def test_predictions_without_soft_labels():
+    weighted = weighted_model(soft_labels=False)
+    with pytest.raises(ValueError, match="`predictions`.*soft_labels=False"):
+        fit(weighted, predictions=np.zeros((24, 3)))
