@@ -68,13 +68,13 @@ def train_on_right_labels(data, seed, adjusted=False):
 
 def train_filtered(data, seed, adjusted=False):
     """The simple rule to beat: a mixture model on the mean curves."""
-    means = probe(data, seed).class_centered(skip_epochs=0).mean(axis=1)
+    means = probe(data, seed).curves.class_centered(skip_epochs=0).mean(axis=1)
     return train(data, data.labels, seed, adjusted, weights_of_lower(means))
 
 
 def train_margin_filtered(data, seed, adjusted=False):
     """The same on the mean margins, which are high where labels are right."""
-    means = probe(data, seed).margins.mean(axis=1)
+    means = probe(data, seed).curves.margins.mean(axis=1)
     return train(data, data.labels, seed, adjusted, weights_of_lower(-means))
 
 
@@ -86,14 +86,17 @@ def weights_of_lower(values):
     return mixture.predict_proba(values)[:, lower].astype(np.float32)
 
 
-def train_weighted(data, seed, clean=False, meta_epochs=None, **arguments):
+def train_weighted(
+    data, seed, clean=False, predictions=False, meta_epochs=None, **arguments
+):
     """CurveWeightedModel, its meta set chosen by the curves.
 
     Args:
         clean: Whether the meta set is the clean one instead.
+        predictions: Whether beliefs start from the probe's predictions.
         meta_epochs, **arguments: `CurveWeightedModel`'s.
     """
-    curves = probe(data, seed)
+    probed = probe(data, seed)
     base = new_model(data, seed)
     base.compile(**compile_arguments(data))
     weighted = kcn.CurveWeightedModel(base, **arguments)
@@ -101,7 +104,8 @@ def train_weighted(data, seed, clean=False, meta_epochs=None, **arguments):
         weighted,
         batches(kcn.with_sample_ids((data.inputs, data.labels))),
         evaluation(data),
-        loss_curves=curves,
+        loss_curves=probed.curves,
+        predictions=probed.predictions if predictions else None,
         meta_data=data.meta if clean else None,
         meta_epochs=meta_epochs,
     )

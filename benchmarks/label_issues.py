@@ -98,7 +98,7 @@ def measure(scores, is_wrong, is_tail):
 def run(seed):
     """Lists with the figures of every score, and of what is made of them."""
     data = training.load_data(seed)
-    curves = training.probe(data, seed)
+    curves = training.probe(data, seed).curves
     scores = scores_of_curves(curves)
     if FLAGS.cleanlab:
         scores |= scores_of_cleanlab(data, seed)

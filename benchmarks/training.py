@@ -4,11 +4,13 @@ import dataclasses
 import os
 import pathlib
 import time
+from typing import NamedTuple
 
 import backbone
 import clean_data
 import docstrings
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import flags
 from biased_data import biased
@@ -197,18 +199,31 @@ def fit(model, dataset, validation_data, **arguments):
     }
 
 
+class Probe(NamedTuple):
+    """What a probe leaves behind.
+
+    Attributes:
+        curves: `LossCurves`.
+        predictions: Float16 `(num_samples, num_classes)`, the mean ones.
+    """
+
+    curves: kcn.LossCurves
+    predictions: np.ndarray
+
+
 def probe(data, seed):
-    """The loss curves of the corrupted samples, recorded or read back."""
+    """The `Probe` of the corrupted samples, recorded or read back."""
     chosen = settings()
     path = None
     if FLAGS.curves_dir:
         path = pathlib.Path(FLAGS.curves_dir) / f"{_name_of_probe(seed)}.npz"
         if path.exists():
-            return kcn.LossCurves.load(path)
+            predictions = np.load(path.with_suffix(".npy"))
+            return Probe(kcn.LossCurves.load(path), predictions)
     factor, batch_size = chosen.probe_factor, chosen.batch_size
     model = new_model(data, seed)
     model.compile(**compile_arguments(data, rate_factor=factor))
-    recorder = kcn.LossCurveRecorder()
+    recorder = kcn.LossCurveRecorder(record_predictions=True)
     rate = chosen.learning_rate * factor
     constant_epochs = chosen.constant_epochs
     schedule = kcn.ProbingSchedule(
@@ -228,10 +243,13 @@ def probe(data, seed):
             callbacks=[recorder, schedule],
             verbose=0,
         )
+    curves = recorder.loss_curves
+    predictions = recorder.mean_predictions.astype(np.float16)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        recorder.loss_curves.save(path)
-    return recorder.loss_curves
+        np.save(path.with_suffix(".npy"), predictions)
+        curves.save(path)
+    return Probe(curves, predictions)
 
 
 def _name_of_probe(seed):
