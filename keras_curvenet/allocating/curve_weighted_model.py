@@ -482,7 +482,7 @@ class CurveWeightedModel(WrappedModel):
         Args:
             optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(1e-4, weight_decay=1e-4)`, slower than the paper's, with
+                `Adam(3e-5, weight_decay=1e-4)`, slower than the paper's, with
                 an epsilon of 2e-6 times the base optimizer's learning rate (the
                 largest of a schedule): meta gradients are proportional to that
                 rate. With Keras's epsilon of 1e-7, weights learned beside an
