@@ -64,8 +64,7 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     """The number of classes that a model predicts, those of the curves.
 
     None where its predictions are something else: several outputs or positions,
-    several binary decisions, or fewer classes than the curves have. Curves may
-    lack the last classes.
+    several binary decisions, or another number of classes than the curves have.
 
     Args:
         base_model: A `keras.Model`.
@@ -90,7 +89,7 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     width = shape[1] if len(shape) == 2 else 1
     if width == 1:
         return 2 if num_classes == 2 else None
-    if width < num_classes or _is_binary(loss):
+    if width != num_classes or _is_binary(loss):
         return None
     return width
 

@@ -300,26 +300,6 @@ def test_meta_set_that_misses_a_class():
         fit(weighted_model(), meta_data=(x[y < 2], y[y < 2]))
 
 
-def test_curves_may_lack_the_last_class():
-    x, _ = tiny_models.arrays()
-    y = np.arange(len(x)) % 2
-    curves = kcn.LossCurves(
-        np.random.default_rng(0).uniform(size=(len(x), 6)), y
-    )
-    assert curves.num_classes == 2  # Of the model's three.
-    weighted = weighted_model(
-        curve_net=None, soft_labels=True, balance_classes=True
-    )
-    fit(
-        weighted,
-        kcn.with_sample_ids((x, y)).batch(8),
-        loss_curves=curves,
-        meta_data=None,
-        meta_epochs=0,
-    )
-    assert weighted.sample_weights().shape == (len(x),)
-
-
 def test_beliefs_start_from_the_probes_predictions():
     predictions = np.eye(3, dtype="float32")[np.arange(24) % 3]
     weighted = weighted_model(
