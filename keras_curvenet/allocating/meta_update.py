@@ -86,7 +86,7 @@ def default_meta_optimizer(optimizer):
     """
     rate = _largest_rate(optimizer)
     epsilon = _EPSILON_PER_RATE * rate if rate > 0.0 else 1e-7
-    return keras.optimizers.Adam(1e-4, weight_decay=1e-4, epsilon=epsilon)
+    return keras.optimizers.Adam(3e-5, weight_decay=1e-4, epsilon=epsilon)
 
 
 def _largest_rate(optimizer):
