@@ -71,7 +71,7 @@ class CurveWeightedModel(WrappedModel):
     start at the label quality, soft labels and balanced classes, and no common
     scale of the weights. Published, the training loss is `sum(w * loss) / n`:
     then the weights' scale is a learning rate, and the meta loss drives all of
-    them to one end (`benchmarks/RESULTS.md`, "What each part is worth").
+    them to one end (`benchmarks/RESULTS.md`, "Text").
 
     `predict` and `evaluate` are the base model's. Deploy `base_model`.
 
