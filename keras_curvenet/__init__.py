@@ -37,6 +37,7 @@ from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.probing_schedule import ProbingSchedule
@@ -61,5 +62,6 @@ __all__ = [
     "plots",
     "sample_verdicts",
     "select_meta_samples",
+    "shuffle_by_epoch",
     "with_sample_ids",
 ]

@@ -1,10 +1,13 @@
 """The meta set as an endless stream of batches beside the training batches."""
 
+import random
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.probing.epoch_order import made_anew
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import rows_of_arrays
@@ -148,7 +151,18 @@ def _shuffled_rows(arrays, batch_size, num_classes):
         batch_size = min(_BATCH_SIZE, num_samples)
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
     # Repeating before batching keeps batches full where the set is small.
-    return dataset.shuffle(num_samples).repeat().batch(batch_size)
+    return _endless(dataset, num_samples).batch(batch_size)
+
+
+def _endless(dataset, buffer_size):
+    """Repeats a dataset, shuffled anew each time, in the same way by epoch."""
+    return made_anew(
+        lambda seed: dataset.shuffle(
+            buffer_size, seed=seed, reshuffle_each_iteration=True
+        ).repeat(),
+        like=dataset.repeat(),
+        seed=random.randrange(2**31),
+    )
 
 
 def _repeated(dataset, batch_size, num_classes):
@@ -172,9 +186,8 @@ def _repeated(dataset, batch_size, num_classes):
         seen = _refuse_missing_classes(labels.as_numpy_iterator(), num_classes)
         # Every epoch starts the dataset anew: without shuffling, the batches
         # past an epoch's number of steps would never be used.
-        if seen < _MOST_BATCHES:
-            dataset = dataset.shuffle(seen)
-        dataset = dataset.repeat()
+        whole = seen < _MOST_BATCHES
+        dataset = _endless(dataset, seen) if whole else dataset.repeat()
     if batch_size is not None:
         dataset = dataset.unbatch().batch(batch_size)
     return dataset

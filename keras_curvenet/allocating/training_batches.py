@@ -5,10 +5,12 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_curvenet.probing.sample_ids import batches_of_arrays
+from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
+from keras_curvenet.probing.sample_ids import rows_of_arrays
 
 
 class TrainingBatches(NamedTuple):
@@ -60,7 +62,7 @@ def training_batches(
     arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
     if validation_split and validation_data is None:
         arrays, validation_data = _split_off(arrays, validation_split)
-    dataset, num_samples = batches_of_arrays(arrays, batch_size or 32, shuffle)
+    dataset, num_samples = _batches_of_arrays(arrays, batch_size or 32, shuffle)
     return TrainingBatches(dataset, num_samples, validation_data)
 
 
@@ -81,6 +83,37 @@ def with_curves(dataset, prepared):
         return x, y, sample_weight, sample_ids, rows
 
     return dataset.map(look_up, tf.data.AUTOTUNE)
+
+
+def _batches_of_arrays(arrays, batch_size, shuffle):
+    """Batches `(x, y, sample_weight, sample_id)` of arrays; the id is the row.
+
+    Args:
+        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
+        batch_size: Int >= 1.
+        shuffle: Bool, whether to shuffle the rows anew in every epoch.
+
+    Returns:
+        A tuple of the batched `tf.data.Dataset` and the number of rows.
+    """
+    arrays = rows_of_arrays(arrays)
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    if len(arrays) == 2:
+        ones = np.ones(num_samples, keras.config.floatx())
+        arrays = (*arrays, ones)
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
+    rows = tf.data.Dataset.range(num_samples)
+    if shuffle:
+        rows = shuffle_by_epoch(rows, num_samples, seed=None)
+
+    def gather(ids):
+        x, y, sample_weight = keras.tree.map_structure(
+            lambda tensor: tf.gather(tensor, ids), tensors
+        )
+        return x, y, sample_weight, ids
+
+    dataset = rows.batch(batch_size).map(gather, tf.data.AUTOTUNE)
+    return dataset, num_samples
 
 
 def _split_off(arrays, validation_split):

@@ -11,6 +11,7 @@ import tensorflow as tf
 # elements hold nothing but x, y, sample_weight and the id.
 _NUM_SAMPLES = "_keras_curvenet_num_samples"
 _IS_WEIGHTED = "_keras_curvenet_is_weighted"
+_MADE_FROM = "_keras_curvenet_made_from"
 
 # Transformations that keep one element one element, whatever is inside it.
 _ELEMENTWISE = (
@@ -174,37 +175,6 @@ def split_sample_ids(data):
     return data[:3], tf.cast(data[3], tf.int64)
 
 
-def batches_of_arrays(arrays, batch_size, shuffle):
-    """Batches `(x, y, sample_weight, sample_id)` of arrays; the id is the row.
-
-    Args:
-        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
-        batch_size: Int >= 1.
-        shuffle: Bool, whether to shuffle the rows anew in every epoch.
-
-    Returns:
-        A tuple of the batched `tf.data.Dataset` and the number of rows.
-    """
-    arrays = rows_of_arrays(arrays)
-    num_samples = len(keras.tree.flatten(arrays)[0])
-    if len(arrays) == 2:
-        ones = np.ones(num_samples, keras.config.floatx())
-        arrays = (*arrays, ones)
-    tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
-    rows = tf.data.Dataset.range(num_samples)
-    if shuffle:
-        rows = rows.shuffle(num_samples)
-
-    def gather(ids):
-        x, y, sample_weight = keras.tree.map_structure(
-            lambda tensor: tf.gather(tensor, ids), tensors
-        )
-        return x, y, sample_weight, ids
-
-    dataset = rows.batch(batch_size).map(gather, tf.data.AUTOTUNE)
-    return dataset, num_samples
-
-
 def rows_of_arrays(arrays, argument="x"):
     """A tuple of structures of arrays with one row a sample, checked.
 
@@ -236,6 +206,22 @@ def rows_of_arrays(arrays, argument="x"):
     return keras.tree.lists_to_tuples(arrays)
 
 
+def order_changes(dataset, made_from):
+    """Notes that a dataset has the elements of another in a changing order.
+
+    TensorFlow does not know of it where a function makes the dataset.
+    """
+    setattr(dataset, _MADE_FROM, made_from)
+    dataset._reshuffle_each_iteration = True  # As of TensorFlow's `shuffle`.
+
+
+def _inputs(dataset):
+    """The datasets that a dataset is made from."""
+    if hasattr(dataset, _MADE_FROM):
+        return [getattr(dataset, _MADE_FROM)]
+    return dataset._inputs()  # TensorFlow has no public name.
+
+
 def _graph(dataset):
     """The dataset and all datasets it is made from, nearest first."""
     queue = collections.deque([dataset])
@@ -245,7 +231,7 @@ def _graph(dataset):
         if id(node) not in seen:
             seen.add(id(node))
             yield node
-            queue.extend(node._inputs())  # TensorFlow has no public name.
+            queue.extend(_inputs(node))
 
 
 def _refuse_batched(dataset):
@@ -284,7 +270,7 @@ def _refuse_reshuffled(dataset, argument):
                 "`with_sample_ids` first and `shuffle` after it (for "
                 "`tfds.load`: `shuffle_files=False`)."
             )
-        queue.extend(node._inputs())
+        queue.extend(_inputs(node))
 
 
 def _num_elements(dataset):

@@ -11,6 +11,7 @@ from weighted_models import fit
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.training_batches import training_batches
 
 # When CurveNet learns.
 
@@ -335,3 +336,18 @@ def test_predictions_without_soft_labels():
     weighted = weighted_model(soft_labels=False)
     with pytest.raises(ValueError, match="`predictions`.*soft_labels=False"):
         fit(weighted, predictions=np.zeros((24, 3)))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_of_arrays(shuffle):
+    keras.utils.set_random_seed(0)
+    x, labels = np.arange(22).reshape(11, 2), np.arange(11)
+    batches = training_batches(x, labels, None, 5, shuffle, 0.0, None)
+    assert batches.num_samples == 11
+    parts = zip(*batches.dataset.as_numpy_iterator(), strict=True)
+    x, y, weights, ids = map(np.concatenate, parts)
+    np.testing.assert_array_equal(ids, y)
+    np.testing.assert_array_equal(x[:, 0], 2 * ids)
+    np.testing.assert_array_equal(weights, 1)
+    assert (ids.tolist() == list(range(11))) is not shuffle
+    assert sorted(ids) == list(range(11))

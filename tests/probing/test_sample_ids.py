@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -334,16 +333,3 @@ def test_has_and_split_sample_ids():
     assert len(data) == 3
     assert ids.dtype == tf.int64
     np.testing.assert_array_equal(ids, np.arange(5))
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_batches_of_arrays(shuffle):
-    keras.utils.set_random_seed(0)
-    dataset, num_samples = sample_ids.batches_of_arrays(arrays(), 5, shuffle)
-    assert num_samples == N
-    x, y, weights, ids = columns(dataset.unbatch())
-    np.testing.assert_array_equal(ids, y)
-    np.testing.assert_array_equal(x, arrays()[0][ids])
-    np.testing.assert_array_equal(weights, 1)
-    assert (ids.tolist() == list(range(N))) is not shuffle
-    assert sorted(ids) == list(range(N))

@@ -1,0 +1,113 @@
+"""An order of samples that depends on nothing but a seed and the epoch."""
+
+import random
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from keras_curvenet.probing.sample_ids import order_changes
+
+# Of every dataset made here: how many passes were made over it.
+_PASSES: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+def shuffle_by_epoch(dataset, buffer_size, seed=0):
+    """Shuffles a dataset anew in every epoch, in an order that can be repeated.
+
+    `Dataset.shuffle` draws each epoch's order from a generator that lives in
+    the process, so that training which is started again sees other orders.
+    Here the order is that of the seed and of how many passes were made before,
+    which `BackupAndResume` sets to the number of the epoch.
+
+    Use it after `with_sample_ids`, in place of `shuffle`.
+
+    Args:
+        dataset: A `tf.data.Dataset`.
+        buffer_size: Int >= 1, as of `Dataset.shuffle`: how many elements the
+            next one is drawn from. The dataset's size shuffles it perfectly.
+        seed: Int >= 0, or None for one drawn from Python's generator, which
+            `keras.utils.set_random_seed` sets.
+
+    Returns:
+        A `tf.data.Dataset` of the same elements.
+
+    Raises:
+        TypeError: If `dataset` is no `tf.data.Dataset`.
+        ValueError: If `buffer_size` or `seed` is out of range.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    x, y = np.zeros((100, 8), "float32"), np.zeros(100, "int32")
+    train = kcn.with_sample_ids((x, y))
+    train = kcn.shuffle_by_epoch(train, buffer_size=100).batch(32)
+    ```
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            "Invalid value for argument `dataset`. Expected a "
+            f"`tf.data.Dataset`. Received: {type(dataset).__name__}. Make one "
+            "with `keras_curvenet.with_sample_ids`."
+        )
+    if seed is None:
+        seed = random.randrange(2**31)
+    for name, value, least in (
+        ("buffer_size", buffer_size, 1),
+        ("seed", seed, 0),
+    ):
+        is_int = isinstance(value, (int, np.integer))
+        if not is_int or isinstance(value, bool) or value < least:
+            raise ValueError(
+                f"Invalid value for argument `{name}`. Expected an int >= "
+                f"{least}. Received: {name}={value!r}."
+            )
+    return made_anew(
+        lambda epoch_seed: dataset.shuffle(
+            buffer_size, seed=epoch_seed, reshuffle_each_iteration=False
+        ),
+        like=dataset,
+        seed=seed,
+    )
+
+
+def made_anew(make_dataset, like, seed):
+    """A dataset that is made anew in each pass, with another seed.
+
+    The next pass is that of epoch 0 at first, and `set_epoch` says otherwise.
+
+    Args:
+        make_dataset: Function of an int64 seed, a tensor, to a dataset.
+        like: A dataset whose sample ids and size the result has.
+        seed: Int >= 0.
+    """
+    passes = tf.Variable(-1, dtype=tf.int64, trainable=False)
+    _PASSES[id(passes)] = passes
+    # Two seeds share no order before a billion epochs.
+    first_seed = int(seed) * 1_000_000_007
+
+    def next_seed(_):
+        return first_seed + passes.assign_add(1)
+
+    def made(epoch_seed):
+        # The seed of this function's graph, in place of a global one: if that
+        # is 0, TensorFlow takes the other for a Python number.
+        tf.random.set_seed(1)
+        return make_dataset(epoch_seed)
+
+    dataset = tf.data.Dataset.from_tensors(0).map(next_seed)
+    dataset = dataset.flat_map(made)
+    dataset = dataset.apply(
+        tf.data.experimental.assert_cardinality(like.cardinality())
+    )
+    order_changes(dataset, made_from=like)
+    return dataset
+
+
+def set_epoch(epoch):
+    """Lets the next pass over each of these datasets be that of an epoch."""
+    for passes in list(_PASSES.values()):
+        passes.assign(epoch - 1)
