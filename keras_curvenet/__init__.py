@@ -42,9 +42,11 @@ from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.probing_schedule import ProbingSchedule
 from keras_curvenet.probing.sample_ids import with_sample_ids
+from keras_curvenet.resuming.backup_and_resume import BackupAndResume
 from keras_curvenet.version import __version__
 
 __all__ = [
+    "BackupAndResume",
     "CurveNet",
     "CurveTensorBoard",
     "CurveWeightedModel",

@@ -74,6 +74,11 @@ class BatchProblems:
         )
         self.compares_labels = True
 
+    @property
+    def variables(self):
+        """List of the variables that count."""
+        return [self._counts]
+
     def clear(self):
         """Starts to count anew."""
         self._counts.assign(tf.zeros_like(self._counts))

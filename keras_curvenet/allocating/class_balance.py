@@ -62,6 +62,11 @@ class ClassFrequencies:
             tf.zeros_like(self.logarithms), trainable=False
         )
 
+    @property
+    def variables(self):
+        """List of the variables that hold them."""
+        return [self.logarithms, self._counts]
+
     def count(self, targets):
         """Counts targets `(batch, num_classes)`, but those not finite."""
         targets = tf.where(tf.math.is_finite(targets), targets, 0.0)

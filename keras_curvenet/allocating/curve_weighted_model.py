@@ -535,6 +535,18 @@ class CurveWeightedModel(WrappedModel):
         own = ("meta_loss", "mean_weight", "effective_sample_size")
         return {name: logs[name] for name in logs if name not in own}
 
+    def resumable_variables(self):
+        """What `BackupAndResume` saves beside model and optimizer."""
+        frequencies = self._training_loss.frequencies
+        return {
+            "meta_optimizer": self.meta_optimizer.variables,
+            "beliefs": [] if self._beliefs is None else self._beliefs.variables,
+            "class_frequencies": (
+                [] if frequencies is None else frequencies.variables
+            ),
+            "problems": self.problems.variables,
+        }
+
     def begin_epoch(self, learns_weights):
         """Says whether an epoch learns weights, and looks at the last one."""
         self.learns_weights = learns_weights

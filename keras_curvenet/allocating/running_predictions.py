@@ -33,6 +33,11 @@ class RunningPredictions:
             tf.zeros(shape, tf.float32), trainable=False
         )
 
+    @property
+    def variables(self):
+        """List of the variables that hold them."""
+        return [self._probabilities, self._classes]
+
     def fits(self, num_samples, num_classes):
         """Bool: whether these are the numbers it was made for."""
         return (self.num_samples, self.num_classes) == (

@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import weakref
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_curvenet.probing.folder_lock import FolderLock
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
@@ -48,7 +48,7 @@ class CurveFolder:
         self._columns = []  # What was written into them, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
-        self._lock = None
+        self._lock = FolderLock(self.path, "filepath", "records")
 
     def exists(self):
         """Bool: whether curves were written here."""
@@ -61,30 +61,11 @@ class CurveFolder:
             ValueError: If it can't be made or written into, or another process
                 records into it.
         """
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            lock = os.open(self._path_of(".lock"), os.O_CREAT | os.O_RDWR)
-        except OSError as error:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a folder that "
-                f"can be written into. Received: filepath='{self.path}' "
-                f"({error}). Pass another path."
-            ) from error
-        # Closed at the latest when nobody has this object any more.
-        self._lock = weakref.finalize(self, os.close, lock)
-        if not _locked(lock):
-            self.close()
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a folder of "
-                f"this probe's own. Received: filepath='{self.path}', into "
-                "which another process records. Pass another path, or end it."
-            )
+        self._lock.open()
 
     def close(self):
         """Lets other processes write."""
-        if self._lock is not None:
-            self._lock()
-            self._lock = None
+        self._lock.close()
 
     def load(self):
         """The recorded columns, mapped into memory.
@@ -212,16 +193,3 @@ class CurveFolder:
 
     def _path_of(self, name):
         return os.path.join(self.path, name)
-
-
-def _locked(descriptor):
-    """Bool: whether this process has a file, which no other one can have."""
-    try:
-        import fcntl
-    except ImportError:  # Not on Windows.
-        return True
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

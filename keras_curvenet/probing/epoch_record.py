@@ -28,7 +28,7 @@ class EpochRecord:
             tf.zeros([len(self._PROBLEMS)], tf.int64), trainable=False
         )
         self._multi_hot = tf.Variable(False, trainable=False)
-        self._predictions = None
+        self._predictions, self._summed = None, None
 
     def clear(self):
         """Forgets what the epoch before wrote, and keeps the labels."""
@@ -70,10 +70,8 @@ class EpochRecord:
     def write_predictions(self, sample_ids, probabilities):
         """Writes a batch's class probabilities `(batch, num_classes)`."""
         if self._predictions is None:
-            shape = [self.num_samples, probabilities.shape[1]]
             with tf.init_scope():
-                self._predictions = tf.Variable(tf.zeros(shape))
-                self._summed = tf.Variable(tf.zeros(shape))
+                self._make_predictions(probabilities.shape[1])
         in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
         rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
         earlier = tf.gather(self._predictions, rows)
@@ -82,6 +80,46 @@ class EpochRecord:
         )
         probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
         self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
+
+    def _make_predictions(self, num_classes):
+        shape = [self.num_samples, num_classes]
+        self._predictions = tf.Variable(tf.zeros(shape), trainable=False)
+        self._summed = tf.Variable(tf.zeros(shape), trainable=False)
+
+    def arrays(self, within_epoch):
+        """Dict of arrays from which `assign` makes the same record.
+
+        Args:
+            within_epoch: Bool. Whether what this epoch recorded so far is
+                wanted too, beside what outlasts an epoch.
+        """
+        variables = self._variables()
+        names = list(variables) if within_epoch else ["summed"]
+        return {
+            name: variables[name].numpy()
+            for name in names
+            if variables[name] is not None
+        }
+
+    def assign(self, arrays):
+        """Takes over what `arrays` gave."""
+        if "summed" in arrays and self._predictions is None:
+            self._make_predictions(arrays["summed"].shape[1])
+        variables = self._variables()
+        for name, array in arrays.items():
+            variables[name].assign(array)
+
+    def _variables(self):
+        """Dict from names to variables, or None where there are none."""
+        return {
+            "losses": self.losses,
+            "margins": self.margins,
+            "labels": self.labels,
+            "counts": self._counts,
+            "multi_hot": self._multi_hot,
+            "predictions": self._predictions,
+            "summed": self._summed,
+        }
 
     def known_margins(self):
         """Float32 `(num_samples,)`, or None where the epoch has no margins."""

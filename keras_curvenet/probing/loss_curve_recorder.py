@@ -2,10 +2,12 @@
 
 import os
 import warnings
+import weakref
 
 import keras
 import numpy as np
 
+from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
 from keras_curvenet.probing.epoch_record import EpochRecord
@@ -20,6 +22,17 @@ from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.sample_ids import dataset_behind
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
+
+# What the names of its arrays begin with in a backup.
+_PREFIX = "recorder/"
+
+# Which recorder a model was last given to.
+_RECORDERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def recorder_of(model):
+    """The `LossCurveRecorder` of the `fit` that begins, or None."""
+    return _RECORDERS.get(model)
 
 
 class LossCurveRecorder(keras.callbacks.Callback):
@@ -128,7 +141,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._warned_not_finite = False
         self._warned_no_margins = False
         self._warned_not_saved = False
-        self._storage = filepath and storage_at(filepath)
+        self._storage = None if filepath is None else storage_at(filepath)
+        self._is_saved = True  # Whatever `_storage` should hold.
         self._restore = None
 
     @property
@@ -153,6 +167,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
         sums = record.summed_predictions()
         totals = sums.sum(axis=1, keepdims=True)
         return sums / np.where(totals > 0.0, totals, 1.0)
+
+    def set_model(self, model):
+        super().set_model(model)
+        _RECORDERS[model] = self
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -224,8 +242,63 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._restore()
+        _RECORDERS.pop(self.model, None)
         if self._storage:
             self._storage.close()
+
+    # What BackupAndResume calls.
+
+    def keep_in(self, path):
+        """Keeps the curves in a folder, where they have no place yet."""
+        if self._storage is None:
+            self._storage = CurveFolder(path)
+            self._storage.open()
+
+    def has_saved(self, epoch):
+        """Bool: whether the curves on the disk are those of `epoch` epochs."""
+        return self._is_saved and len(self._columns) == epoch
+
+    def arrays(self, within_epoch):
+        """Dict of arrays that a later process needs beside the curves."""
+        arrays = self._record.arrays(within_epoch)
+        return {_PREFIX + name: array for name, array in arrays.items()}
+
+    def go_on_from(self, epoch, arrays):
+        """Takes over the curves and arrays of an earlier process.
+
+        Args:
+            epoch: Int, how many epochs count.
+            arrays: Dict, in which those of `arrays` are among others.
+
+        Raises:
+            ValueError: If there are curves of fewer epochs.
+        """
+        if epoch == 0:
+            return
+        recorded = self._storage.load()
+        if len(recorded.losses) < epoch:
+            raise ValueError(
+                "Invalid value for argument `backup_dir`. Expected the loss "
+                f"curves of {epoch} epochs in '{self._storage.path}', to go on "
+                f"from there. Received: {len(recorded.losses)} epochs. Remove "
+                "both folders to start anew."
+            )
+        margins = recorded.margins
+        self._go_on_from(
+            recorded._replace(
+                losses=recorded.losses[:epoch],
+                margins=margins and margins[:epoch],
+            )
+        )
+        self._record.assign(_of_record(arrays))
+
+    def go_on_within(self, step, arrays):
+        """Takes over what the epoch's first steps recorded."""
+        arrays = _of_record(arrays)
+        if self._record is None:
+            self._record = EpochRecord(len(arrays["losses"]))
+        self._record.assign(arrays)
+        self._steps = step
 
     def _recorded(self):
         return RecordedColumns(
@@ -237,15 +310,17 @@ class LossCurveRecorder(keras.callbacks.Callback):
         try:
             stored = self._storage.save(self._recorded())
         except OSError as error:
+            self._is_saved = False
             if not self._warned_not_saved:
                 self._warned_not_saved = True
                 warnings.warn(
                     f"The curves of epoch {epoch + 1} could not be saved to "
-                    f"'{self.filepath}' ({error}). What was there before is as "
-                    "it was. Every following epoch tries again.",
+                    f"'{self._storage.path}' ({error}). What was there before "
+                    "is as it was. Every following epoch tries again.",
                     stacklevel=3,
                 )
             return
+        self._is_saved = True
         self._columns, self._margin_columns = stored.losses, stored.margins
 
     def _margin_columns_with(self, record):
@@ -327,7 +402,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def _prepare(self, num_samples):
         """Makes room for as many samples as the dataset has ids."""
-        if self._next_column == 0:
+        if self._next_column == 0 and self._steps == 1:
             self._record = EpochRecord(num_samples)
         elif self._record.num_samples != num_samples:
             raise ValueError(
@@ -386,3 +461,12 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "from epoch to epoch: call `with_sample_ids` before `shuffle`, "
                 "not after it. The epoch was not recorded."
             )
+
+
+def _of_record(arrays):
+    """The arrays of a backup that are an `EpochRecord`'s."""
+    return {
+        name.removeprefix(_PREFIX): array
+        for name, array in arrays.items()
+        if name.startswith(_PREFIX)
+    }

@@ -77,22 +77,26 @@ class ProbingSchedule(keras.callbacks.Callback):
         cycle = (epoch - self.constant_epochs) // self.cycle_epochs
         return self.high if cycle % 2 == 0 else self.low
 
+    def set_model(self, model):
+        super().set_model(model)
+        optimizer = self._optimizer()
+        if self._follows_schedule(optimizer):
+            return  # Refused in a moment.
+        # Before another callback resumes training in the wave. After an
+        # interrupted fit, too, the rate left behind is one of the wave's.
+        rate = float(optimizer.learning_rate)
+        if rate != self._rate_set_here:
+            self._compiled_rate = rate
+
     def on_train_begin(self, logs=None):
         optimizer = self._optimizer()
-        if isinstance(
-            getattr(optimizer, "_learning_rate", None),
-            keras.optimizers.schedules.LearningRateSchedule,
-        ):
+        if self._follows_schedule(optimizer):
             raise ValueError(
                 "ProbingSchedule sets the optimizer's learning rate. Expected "
                 "an optimizer compiled with a float. Received: "
                 f"learning_rate={optimizer._learning_rate}. Compile it with a "
                 "float learning rate."
             )
-        # After an interrupted fit the rate left behind is one of the wave's.
-        rate = float(optimizer.learning_rate)
-        if rate != self._rate_set_here:
-            self._compiled_rate = rate
 
     def on_epoch_begin(self, epoch, logs=None):
         rate = self.learning_rate(epoch)
@@ -111,6 +115,12 @@ class ProbingSchedule(keras.callbacks.Callback):
         if self._rate_set_here is not None:
             self._optimizer().learning_rate = self._compiled_rate
             self._rate_set_here = None
+
+    def _follows_schedule(self, optimizer):
+        return isinstance(
+            getattr(optimizer, "_learning_rate", None),
+            keras.optimizers.schedules.LearningRateSchedule,
+        )
 
     def _optimizer(self):
         optimizer = self.model.optimizer

@@ -1,0 +1,1 @@
+"""Both stages: training that was killed goes on where it was."""

@@ -1,0 +1,282 @@
+"""BackupAndResume: training that was killed goes on where it was."""
+
+import numbers
+import os
+import warnings
+
+import keras
+import numpy as np
+
+from keras_curvenet.probing.epoch_order import set_epoch
+from keras_curvenet.probing.loss_curve_recorder import recorder_of
+from keras_curvenet.resuming.backup_folder import Backup
+from keras_curvenet.resuming.backup_folder import BackupFolder
+from keras_curvenet.resuming.training_state import arrays_of
+from keras_curvenet.resuming.training_state import assign_backup
+from keras_curvenet.resuming.training_state import fits
+
+
+class BackupAndResume(keras.callbacks.Callback):
+    """Lets a script that was killed go on where it was, started again.
+
+    Give it to the `fit` of either stage, with a folder for each. After every
+    epoch all that decides the next step is written to the disk: the model's
+    variables and random seeds, its optimizer, CurveNet and its optimizer, what
+    the network believes of the samples, and the curves recorded so far. When
+    `fit` finds a backup, it goes on from there; one that had come to its end
+    trains nothing, and leaves the same model, curves and history.
+
+    On one device the result is that of a training which was never interrupted,
+    bit for bit, where the data's order depends on nothing but the epoch, as
+    with `shuffle_by_epoch` and with arrays given to `CurveWeightedModel.fit`;
+    where the script calls `keras.utils.set_random_seed`; and where random
+    augmentation is in the model (or draws from `tf.random.stateless_*`).
+
+    A backup is a `.npz` file which takes its place when it is complete. The
+    two newest are kept: if one is damaged, the one before it is used, with a
+    warning. No code is run from them. Where one can't be written, training
+    goes on with a warning. To start anew, remove the folder.
+
+    A recorder without `filepath` keeps its curves in the folder as well.
+
+    Callbacks that remember (`EarlyStopping`, `ReduceLROnPlateau`) begin anew
+    when training goes on. Put this one last.
+
+    Unlike `keras.callbacks.BackupAndRestore`: random seeds, curves and
+    CurveNet's optimizer are in the backup, it survives being killed while it is
+    written, and it is kept after training.
+
+    Args:
+        backup_dir: Path of the folder, for one training only. `fit`s that go
+            on with the same model (`initial_epoch`) share it.
+        save_freq: `"epoch"`, or an int >= 1: also after so many steps in an
+            epoch. Steps that were made are then passed over without training.
+
+    Raises:
+        ValueError: If `save_freq` is something else; during `fit`, if the
+            model is not built, or the folder can't be written, belongs to
+            another model, is used by another process, or holds damaged backups
+            only.
+
+    Example:
+
+    ```python
+    import keras
+    import keras_curvenet as kcn
+    import numpy as np
+
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(64, 4))
+    y = (x[:, 0] > 0).astype("int32")
+    train = kcn.with_sample_ids((x, y))
+    train = kcn.shuffle_by_epoch(train, buffer_size=64).batch(16)
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(2, activation="softmax")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    recorder = kcn.LossCurveRecorder()
+    backup = kcn.BackupAndResume("probe_backup")
+    model.fit(train, epochs=3, callbacks=[recorder, backup])
+    ```
+    """
+
+    def __init__(self, backup_dir, save_freq="epoch"):
+        super().__init__()
+        is_int = isinstance(save_freq, numbers.Integral)
+        if isinstance(save_freq, bool) or (is_int and save_freq < 1):
+            is_int = False
+        elif save_freq == "epoch":
+            is_int = True
+        if not is_int:
+            raise ValueError(
+                "Invalid value for argument `save_freq`. Expected 'epoch', or "
+                f"an int >= 1. Received: save_freq={save_freq!r}."
+            )
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = save_freq
+        self._folder = BackupFolder(self.backup_dir)
+        self._recorder = None
+        self._has_trained = False  # In this process.
+        self._warned_not_saved = False
+        self._logs = []  # Pairs of an epoch and its logs.
+        self._limit = None  # Epochs of the training that was resumed.
+        self._resumed_within = None  # A backup from within an epoch.
+        self._skips = False
+        self._epoch = 0
+        self._last_step = 0
+        self._is_pending = False  # Whether an epoch's end is not saved yet.
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "BackupAndResume works on one device for now. Received: "
+                f"model '{model.name}' on "
+                f"{model.distribute_strategy.num_replicas_in_sync} replicas. "
+                "Build the model outside the strategy's scope."
+            )
+        if not model.built:
+            raise ValueError(
+                "BackupAndResume needs a built model, whose variables exist. "
+                f"Received: model '{model.name}', which is not built. Begin it "
+                "with `keras.Input(shape)`, or call it on a batch first."
+            )
+        self._folder.open()
+        model.optimizer.build(model.trainable_variables)
+        self._recorder = recorder_of(model)
+        if self._recorder is not None:
+            self._recorder.keep_in(os.path.join(self.backup_dir, "curves"))
+        self._limit, self._resumed_within = None, None
+        self._is_pending = self._skips = False
+        if not self._has_trained:
+            backup = next(self._folder.newest_first(), None)
+            if backup is not None:
+                self._resume(backup)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model._initial_epoch = None  # Keras keeps it for the next `fit`.
+        self._epoch, self._last_step = epoch, 0
+        set_epoch(epoch)
+        self._fill_history()
+        # All callbacks have seen the last epoch's end by now.
+        self._save_end()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._resumed_within is not None and not self._skips:
+            self._skip_steps()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._resumed_within is not None:
+            return
+        self._has_trained = True
+        if self.save_freq != "epoch":
+            if batch + 1 - self._last_step >= self.save_freq:
+                self._last_step = batch + 1
+                self._save(self._epoch, self._last_step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._has_trained = True
+        self._epoch = epoch + 1
+        self._logs = [pair for pair in self._logs if pair[0] < epoch]
+        # Callbacks may add to these logs before they are saved.
+        self._logs.append((epoch, {} if logs is None else logs))
+        self._is_pending = True
+
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None
+        self._fill_history()
+        self._save_end(ended_at=self.params["epochs"])
+        self._folder.close()
+
+    def _resume(self, backup):
+        """Takes over what an earlier process left behind."""
+        model, epochs = self.model, self.params["epochs"]
+        ended_at = max(backup.epoch, backup.facts["ended_at"])
+        has_ended = ended_at >= epochs
+        without = ["metrics", "recorder"]
+        if has_ended:
+            # A later `fit` may have been compiled with another optimizer.
+            without += [
+                group
+                for group in ("optimizer", "meta_optimizer")
+                if not fits(model, backup, group)
+            ]
+        _refuse_other_facts(model, backup)
+        assign_backup(model, backup, without)
+        if self._recorder is not None:
+            self._recorder.go_on_from(backup.epoch, backup.arrays)
+        self._logs = [tuple(pair) for pair in backup.facts["logs"]]
+        self._limit = min(backup.epoch, epochs)
+        model._initial_epoch = epochs if has_ended else backup.epoch
+        if backup.step and not has_ended:
+            self._resumed_within = backup
+
+    def _skip_steps(self):
+        """Lets the steps pass that were made before; the data moves on."""
+        model, backup = self.model, self._resumed_within
+        self._skips = True
+        train_function, num_left = model.train_function, backup.step
+
+        def skip(iterator):
+            nonlocal num_left
+            if num_left > 0:
+                for _ in range(min(num_left, model.steps_per_execution)):
+                    batch = next(iterator)
+                    num_left -= 1
+                if not fits(model, backup, "metrics"):
+                    # Keras makes their variables when a step is traced.
+                    model._symbolic_build(data_batch=batch[:3])
+                return {}
+            model.train_function = train_function
+            assign_backup(model, backup, without=["recorder"])
+            if self._recorder is not None:
+                self._recorder.go_on_within(backup.step, backup.arrays)
+            self._last_step = backup.step
+            self._resumed_within, self._skips = None, False
+            return train_function(iterator)
+
+        model.train_function = skip
+
+    def _fill_history(self):
+        """Puts the epochs that were trained before into Keras's history."""
+        if self._limit is None:
+            return
+        history = self.model.history
+        for epoch, logs in self._logs:
+            if epoch < self._limit:
+                history.epoch.append(epoch)
+                for name, value in logs.items():
+                    history.history.setdefault(name, []).append(value)
+        self._limit = None
+
+    def _save_end(self, ended_at=0):
+        if self._is_pending:
+            self._is_pending = False
+            self._save(self._epoch, 0, ended_at)
+
+    def _save(self, epoch, step, ended_at=0):
+        """Writes a backup; training goes on if it can't be written."""
+        arrays = arrays_of(self.model)
+        if self._recorder is not None:
+            if not self._recorder.has_saved(epoch):
+                return  # Its epoch was interrupted, or its disk is full.
+            arrays |= self._recorder.arrays(within_epoch=step > 0)
+        facts = {
+            "ended_at": ended_at,
+            "logs": [(e, _as_numbers(logs)) for e, logs in self._logs],
+            **_facts_of(self.model),
+        }
+        try:
+            self._folder.save(Backup(epoch, step, arrays, facts))
+        except OSError as error:
+            if not self._warned_not_saved:
+                self._warned_not_saved = True
+                warnings.warn(
+                    f"No backup could be saved in '{self.backup_dir}' "
+                    f"({error}). The earlier ones are as they were. Every "
+                    "following one is tried again.",
+                    stacklevel=3,
+                )
+
+
+def _as_numbers(logs):
+    """Logs as JSON holds them."""
+    return {name: np.asarray(value).tolist() for name, value in logs.items()}
+
+
+def _facts_of(model):
+    """What has to be the same when training goes on."""
+    ids = getattr(model, "meta_sample_ids", None)
+    return {"meta_sample_ids": None if ids is None else ids.tolist()}
+
+
+def _refuse_other_facts(model, backup):
+    """Raises ValueError where the meta set is another one."""
+    for name, value in _facts_of(model).items():
+        if value != backup.facts[name]:
+            raise ValueError(
+                "Invalid value for argument `backup_dir`. Expected backups of "
+                "a training with these loss curves. Received: backups with "
+                "another meta set. Use a folder of its own for each training, "
+                "or remove it to start anew."
+            )

@@ -1,0 +1,142 @@
+"""A folder with the two newest backups of a training."""
+
+import json
+import os
+import re
+import warnings
+import zipfile
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_curvenet.probing.folder_lock import FolderLock
+from keras_curvenet.probing.whole_files import whole_file
+
+_FORMAT_VERSION = 1
+_NAME = re.compile(r"backup-(\d{8,})\.npz")
+_NUM_KEPT = 2
+
+# What NumPy, zipfile and json raise on files that are not what they should be.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class Backup(NamedTuple):
+    """All that decides a training's next step.
+
+    Attributes:
+        epoch: Int, the epoch of that step, from 0.
+        step: Int, steps that were made in it before.
+        arrays: Dict from names to arrays.
+        facts: Dict of what JSON can hold.
+    """
+
+    epoch: int
+    step: int
+    arrays: dict
+    facts: dict
+
+
+class BackupFolder:
+    """Backups, each one a `.npz` file; the two newest are kept.
+
+    Args:
+        path: Path of the folder.
+    """
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self._lock = FolderLock(self.path, "backup_dir", "trains")
+
+    def open(self):
+        """Makes the folder, and keeps other processes out of it.
+
+        Raises:
+            ValueError: If it can't be written into, or another process has it.
+        """
+        self._lock.open()
+
+    def close(self):
+        """Lets other processes write."""
+        self._lock.close()
+
+    def save(self, backup):
+        """Writes a backup, and removes all but the two newest.
+
+        Raises:
+            OSError: If it can't be written. The others are as before then.
+        """
+        numbers = self._numbers()
+        number = numbers[-1] + 1 if numbers else 0
+        facts = {
+            "format_version": _FORMAT_VERSION,
+            "epoch": backup.epoch,
+            "step": backup.step,
+            **backup.facts,
+        }
+        with whole_file(self._path_of(number)) as file:
+            np.savez(file, facts=np.array(json.dumps(facts)), **backup.arrays)
+        for old in [*numbers, number][:-_NUM_KEPT]:
+            os.unlink(self._path_of(old))
+
+    def newest_first(self):
+        """Yields the backups that are whole; warns of the others.
+
+        Raises:
+            ValueError: After the last, if there are files and none is whole.
+        """
+        numbers, num_whole = self._numbers(), 0
+        for number in reversed(numbers):
+            path = self._path_of(number)
+            try:
+                backup = _read(path)
+            except _DAMAGED as error:
+                warnings.warn(
+                    f"The backup '{path}' is damaged "
+                    f"({type(error).__name__}: {error}). The one before it is "
+                    "used, if there is one.",
+                    stacklevel=2,
+                )
+                continue
+            num_whole += 1
+            yield backup
+        if numbers and not num_whole:
+            raise ValueError(
+                "Invalid value for argument `backup_dir`. Expected backups "
+                "that can be read. Received: backup_dir="
+                f"'{self.path}', where all of them are damaged. Remove the "
+                "folder to start anew."
+            )
+
+    def _numbers(self):
+        """The backups' numbers, the newest last."""
+        matches = map(_NAME.fullmatch, os.listdir(self.path))
+        return sorted(int(match.group(1)) for match in matches if match)
+
+    def _path_of(self, number):
+        return os.path.join(self.path, f"backup-{number:08d}.npz")
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        arrays = dict(np.load(file, allow_pickle=False))
+    facts = json.loads(str(arrays.pop("facts")))
+    version = facts.pop("format_version")
+    if version != _FORMAT_VERSION:
+        raise ValueError(
+            f"format version {version}; this keras_curvenet reads "
+            f"{_FORMAT_VERSION}"
+        )
+    return Backup(
+        int(facts.pop("epoch")), int(facts.pop("step")), arrays, facts
+    )
