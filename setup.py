@@ -17,7 +17,7 @@ EXAMPLES = [
     "tensorboard",
     "tensorflow-datasets",
 ]
-TEST = [*EXAMPLES, "mypy", "pytest", "pytest-xdist", "ruff"]
+TEST = [*EXAMPLES, "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
 
 setuptools.setup(
     name="keras-curvenet",

@@ -60,6 +60,39 @@ def classes_of_outputs(base_model, default):
     return (2,) if width == 1 else (width,)
 
 
+def check_inputs(base_model, x_spec, argument):
+    """Raises ValueError where a model can't take inputs of a spec.
+
+    Args:
+        base_model: A `keras.Model`.
+        x_spec: Structure of `tf.TensorSpec`.
+        argument: Name of the argument that the inputs were given as.
+    """
+    inputs = getattr(base_model, "inputs", None)
+    try:
+        given = keras.tree.flatten(x_spec)
+        if inputs is not None and len(inputs) == len(given):
+            for expected, spec in zip(inputs, given, strict=True):
+                if (spec.dtype.name == "string") != (
+                    expected.dtype == "string"
+                ):
+                    raise TypeError(f"expected dtype {expected.dtype}")
+        _output_spec(base_model, x_spec)
+    except Exception as error:  # Whatever a layer raises.
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected inputs that "
+            f"the base model '{base_model.name}' takes. Received: inputs of "
+            f"{x_spec} ({error})."
+        ) from error
+
+
+def _output_spec(base_model, x_spec):
+    inputs = keras.tree.map_structure(
+        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
+    )
+    return base_model.compute_output_spec(inputs)
+
+
 def class_outputs(base_model, x_spec, loss, num_classes):
     """The number of classes that a model predicts, those of the curves.
 
@@ -74,10 +107,7 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     """
     outputs = getattr(base_model, "outputs", None)
     if outputs is None:
-        inputs = keras.tree.map_structure(
-            lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
-        )
-        outputs = base_model.compute_output_spec(inputs)
+        outputs = _output_spec(base_model, x_spec)
     outputs = keras.tree.flatten(outputs)
     if len(outputs) != 1 or len(keras.tree.flatten(loss)) != 1:
         return None

@@ -1,10 +1,10 @@
 """Checks of what `CurveWeightedModel` and its `fit` are given."""
 
 import math
-import numbers
 
 import keras
 
+from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 
 
@@ -18,18 +18,13 @@ def check_switch(argument, value):
         )
 
 
-def check_positive_int(argument, value):
-    """Raises ValueError unless it is an int >= 1."""
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an int >= 1. "
-            f"Received: {argument}={value!r}."
-        )
-
-
 def check_curve_net(curve_net):
     """Raises ValueError where its variables do not exist yet."""
+    if not isinstance(curve_net, keras.Layer):
+        raise TypeError(
+            "Invalid value for argument `curve_net`. Expected a built model or "
+            f"layer, or None. Received: curve_net={curve_net!r}."
+        )
     if not curve_net.built:
         raise ValueError(
             "Invalid value for argument `curve_net`. Expected a built "
@@ -38,7 +33,9 @@ def check_curve_net(curve_net):
         )
 
 
-def check_fit_arguments(callbacks, class_weight, distribute_strategy):
+def check_fit_arguments(
+    callbacks, class_weight, validation_data, distribute_strategy
+):
     """Raises ValueError for what `fit` does not support."""
     if any(
         isinstance(callback, LossCurveRecorder)
@@ -56,6 +53,13 @@ def check_fit_arguments(callbacks, class_weight, distribute_strategy):
             f"and class. Received: class_weight={class_weight}. Leave it "
             "out, or multiply it into `sample_weight`."
         )
+    is_tuple = isinstance(validation_data, (tuple, list))
+    if is_tuple and len(validation_data) not in (2, 3):
+        raise ValueError(
+            "Invalid value for argument `validation_data`. Expected (x, y), "
+            "(x, y, sample_weight) or a dataset. Received: a "
+            f"{type(validation_data).__name__} of {len(validation_data)}."
+        )
     if distribute_strategy.num_replicas_in_sync > 1:
         raise ValueError(
             "CurveWeightedModel trains on one device for now. Received: "
@@ -68,12 +72,31 @@ def checked_meta_epochs(meta_epochs, epochs):
     """The number of epochs that learn weights: half of all by default."""
     if meta_epochs is None:
         return math.ceil(epochs / 2)
-    if meta_epochs != int(meta_epochs) or meta_epochs < 0:
+    return checked_int("meta_epochs", meta_epochs, 0)
+
+
+def checked_meta_optimizer(meta_optimizer):
+    """The Keras optimizer; ValueError where it is none and names none."""
+    try:
+        return keras.optimizers.get(meta_optimizer)
+    except ValueError as error:
         raise ValueError(
-            "Invalid value for argument `meta_epochs`. Expected an int >= "
-            f"0, or None. Received: meta_epochs={meta_epochs}."
-        )
-    return meta_epochs
+            "Invalid value for argument `meta_optimizer`. Expected a Keras "
+            f"optimizer or its name. Received: {meta_optimizer!r} ({error})."
+        ) from error
+
+
+def checked_loss_name(argument, name):
+    """Raises ValueError where no loss of Keras has the name."""
+    if name.lower() in ("crossentropy", "ce"):
+        return
+    try:
+        keras.losses.get(name)
+    except ValueError as error:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a Keras loss "
+            f"or its name. Received: {name!r} ({error})."
+        ) from error
 
 
 def with_callback(callbacks, callback):
@@ -84,6 +107,11 @@ def with_callback(callbacks, callback):
             "callbacks, to which CurveWeightedModel adds its own. Received: "
             "a CallbackList. Pass the callbacks themselves."
         )
-    if callbacks is None:
-        return [callback]
-    return [callback, *keras.tree.flatten(callbacks)]
+    callbacks = keras.tree.flatten([] if callbacks is None else callbacks)
+    for given in callbacks:
+        if not isinstance(given, keras.callbacks.Callback):
+            raise TypeError(
+                "Invalid value for argument `callbacks`. Expected a list of "
+                f"`keras.callbacks.Callback`. Received: {given!r} in it."
+            )
+    return [callback, *callbacks]

@@ -42,9 +42,15 @@ class CompiledLosses:
     def of_meta_batch(self, y, y_pred, sample_weight):
         """Scalar loss of a batch of the meta set."""
         align = self._per_sample_meta_loss.aligned
-        return self._compiled_meta_loss(
-            y, y_pred, align(y, y_pred, sample_weight)
-        )
+        try:
+            return self._compiled_meta_loss(
+                y, y_pred, align(y, y_pred, sample_weight)
+            )
+        except (TypeError, ValueError) as error:  # While a step is traced.
+            raise ValueError(
+                "Invalid value for argument `meta_data`. Expected targets that "
+                f"the meta loss takes. Received: targets {y} ({error})."
+            ) from error
 
     def training_loss(
         self, prepared, num_classes, soft_labels, balance_classes

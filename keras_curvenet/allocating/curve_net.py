@@ -2,6 +2,9 @@
 
 import keras
 
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import checked_ints
+
 # How much of the running mean of corrections is kept from batch to batch.
 _MOMENTUM = 0.9
 
@@ -78,19 +81,7 @@ class CurveNet(keras.Model):
         corrects_quality=False,
         **kwargs,
     ):
-        sizes = {
-            "num_classes": [num_classes],
-            "curve_length": [curve_length],
-            "curve_units": curve_units,
-            "weight_units": weight_units,
-        }
-        for argument, values in sizes.items():
-            if any(value != int(value) or value < 1 for value in values):
-                raise ValueError(
-                    f"Invalid value for argument `{argument}`. Expected ints "
-                    f">= 1. Received: {argument}={values}."
-                )
-        if len(curve_units) == 0 or min_weight < 0.0:
+        if curve_units in ((), []) or min_weight < 0.0:
             raise ValueError(
                 "Invalid value for argument `curve_units` or `min_weight`. "
                 "Expected at least one layer and a float >= 0. Received: "
@@ -98,10 +89,10 @@ class CurveNet(keras.Model):
             )
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.num_classes = int(num_classes)
-        self.curve_length = int(curve_length)
-        self.curve_units = tuple(curve_units)
-        self.weight_units = tuple(weight_units)
+        self.num_classes = checked_int("num_classes", num_classes, 1)
+        self.curve_length = checked_int("curve_length", curve_length, 1)
+        self.curve_units = checked_ints("curve_units", curve_units, 1)
+        self.weight_units = checked_ints("weight_units", weight_units, 1)
         self.min_weight = float(min_weight)
         self.initial_logit = float(initial_logit)
         self.corrects_quality = bool(corrects_quality)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_curvenet.allocating.allocating_phases import AllocatingPhases
 from keras_curvenet.allocating.base_model import check_base_model
+from keras_curvenet.allocating.base_model import check_inputs
 from keras_curvenet.allocating.base_model import class_outputs
 from keras_curvenet.allocating.base_model import classes_of_outputs
 from keras_curvenet.allocating.base_model import warn_if_trained
@@ -16,9 +17,10 @@ from keras_curvenet.allocating.batch_problems import without_invalid_inputs
 from keras_curvenet.allocating.batch_problems import zero_unless
 from keras_curvenet.allocating.checked_arguments import check_curve_net
 from keras_curvenet.allocating.checked_arguments import check_fit_arguments
-from keras_curvenet.allocating.checked_arguments import check_positive_int
 from keras_curvenet.allocating.checked_arguments import check_switch
+from keras_curvenet.allocating.checked_arguments import checked_loss_name
 from keras_curvenet.allocating.checked_arguments import checked_meta_epochs
+from keras_curvenet.allocating.checked_arguments import checked_meta_optimizer
 from keras_curvenet.allocating.checked_arguments import with_callback
 from keras_curvenet.allocating.compiled_losses import CompiledLosses
 from keras_curvenet.allocating.curve_net import CurveNet
@@ -35,6 +37,9 @@ from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
 from keras_curvenet.allocating.wrapped_model import WrappedModel
+from keras_curvenet.checked_arguments import checked_bool
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.probing.recorded_training import raise_if_about_labels
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
@@ -174,9 +179,9 @@ class CurveWeightedModel(WrappedModel):
             check_curve_net(curve_net)
         check_switch("soft_labels", soft_labels)
         check_switch("balance_classes", balance_classes)
-        check_positive_int("meta_every", meta_every)
+        checked_int("meta_every", meta_every, 1)
         if meta_batch_size is not None:
-            check_positive_int("meta_batch_size", meta_batch_size)
+            checked_int("meta_batch_size", meta_batch_size, 1)
         split_model(base_model, top_layers)  # Raises where it does not fit.
         kwargs.setdefault("dtype", base_model.dtype_policy)
         super().__init__(name=name, autocast=False, **kwargs)
@@ -389,7 +394,11 @@ class CurveWeightedModel(WrappedModel):
                 the meta set do not fit together.
         """
         self._compile_as_base()
-        check_fit_arguments(callbacks, class_weight, self.distribute_strategy)
+        check_fit_arguments(
+            callbacks, class_weight, validation_data, self.distribute_strategy
+        )
+        checked_int("epochs", epochs, 1)
+        checked_int("initial_epoch", initial_epoch, 0)
         meta_epochs = checked_meta_epochs(meta_epochs, epochs)
         train = training_batches(
             x,
@@ -400,8 +409,11 @@ class CurveWeightedModel(WrappedModel):
             validation_split,
             validation_data,
         )
+        check_inputs(self.base_model, train.dataset.element_spec[0], "x")
         self._use_loss_curves(loss_curves, train.num_samples)
-        self._trusts_changed_labels = bool(trust_changed_labels)
+        self._trusts_changed_labels = checked_bool(
+            "trust_changed_labels", trust_changed_labels
+        )
         batches = with_curves(train.dataset, self._prepared)
         self._use_loss(batches.element_spec[0], train.num_samples)
         if predictions is not None:
@@ -413,9 +425,9 @@ class CurveWeightedModel(WrappedModel):
         if int(self.optimizer.iterations) == 0:
             warn_if_trained(self.base_model)
         # Metrics and losses make their variables here, not in a first trace.
-        self._symbolic_build(data_batch=batches.element_spec[:3])
+        self._build_metrics(batches.element_spec[:3])
         self._build_optimizers()
-        return super().fit(
+        return self._fit(
             tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
             epochs=epochs,
             verbose=verbose,
@@ -428,6 +440,23 @@ class CurveWeightedModel(WrappedModel):
             initial_epoch=initial_epoch,
             **kwargs,
         )
+
+    def _build_metrics(self, spec):
+        try:
+            self._symbolic_build(data_batch=spec)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "Invalid value for argument `y`. Expected targets that the "
+                "compiled loss and metrics take. Received: targets of "
+                f"{spec[1]} ({error})."
+            ) from error
+
+    def _fit(self, *args, **kwargs):
+        try:
+            return super().fit(*args, **kwargs)
+        except tf.errors.InvalidArgumentError as error:
+            raise_if_about_labels(error)
+            raise
 
     def sample_weights(self):
         """Every sample's weight by the present CurveNet.
@@ -503,7 +532,9 @@ class CurveWeightedModel(WrappedModel):
         super().compile(optimizer, loss, *args, **kwargs)
         if meta_optimizer is None:
             meta_optimizer = default_meta_optimizer(self.optimizer)
-        self.meta_optimizer = keras.optimizers.get(meta_optimizer)
+        self.meta_optimizer = checked_meta_optimizer(meta_optimizer)
+        if isinstance(meta_loss, str):
+            checked_loss_name("meta_loss", meta_loss)
         self._split = None
         self._compiled_losses = CompiledLosses(
             self._compile_loss, loss, meta_loss
@@ -689,6 +720,8 @@ class CurveWeightedModel(WrappedModel):
                 self.base_model, num_classes
             ):
                 num_classes = None  # A `label_fn` made the curves' classes.
-        return meta_batches(
+        batches = meta_batches(
             meta_data, self.meta_batch_size, self.meta_every, num_classes
         )
+        check_inputs(self.base_model, batches.element_spec[0], "meta_data")
+        return batches

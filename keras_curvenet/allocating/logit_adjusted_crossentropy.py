@@ -61,7 +61,10 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        counts = np.asarray(class_counts, dtype=np.float64)
+        try:
+            counts = np.asarray(class_counts, dtype=np.float64)
+        except (TypeError, ValueError):
+            counts = np.full(1, np.nan)  # Refused in a moment.
         are_counts = np.isfinite(counts).all() and (counts >= 0.0).all()
         if counts.ndim != 1 or counts.size < 2 or not are_counts:
             raise ValueError(

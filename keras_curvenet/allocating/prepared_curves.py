@@ -50,6 +50,11 @@ def prepared_curves(loss_curves):
             "`LossCurves`, such as `recorder.loss_curves`. Received: "
             f"{type(loss_curves).__name__}."
         )
+    if np.isnan(loss_curves.values).all():
+        raise ValueError(
+            "Invalid value for argument `loss_curves`. Expected the losses of "
+            f"samples that were seen. Received: {loss_curves}, all NaN."
+        )
     curves = loss_curves.class_centered()
     if loss_curves.margins is not None:
         margins, means, _ = loss_curves.filled_margins()

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays
@@ -51,7 +53,9 @@ def training_batches(
                 f"{given}. Put targets and weights into the dataset, batch it, "
                 "and pass `validation_data`."
             )
-        return TrainingBatches(x, num_samples_of(x), validation_data)
+        num_samples = num_samples_of(x)
+        check_batch_spec(x.element_spec)
+        return TrainingBatches(x, num_samples, validation_data)
     if x is None or y is None:
         raise ValueError(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
@@ -62,7 +66,10 @@ def training_batches(
     arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
     if validation_split and validation_data is None:
         arrays, validation_data = _split_off(arrays, validation_split)
-    dataset, num_samples = _batches_of_arrays(arrays, batch_size or 32, shuffle)
+    batch_size = 32 if batch_size is None else batch_size
+    checked_int("batch_size", batch_size, 1)
+    dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
+    check_batch_spec(dataset.element_spec)
     return TrainingBatches(dataset, num_samples, validation_data)
 
 

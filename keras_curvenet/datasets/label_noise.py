@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_float
+from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
@@ -42,19 +44,22 @@ def corrupt_labels(
     ```
     """
     labels = checked_class_labels(labels)
+    checked_int("seed", seed, 0)
     if num_classes is None:
         num_classes = int(labels.max()) + 1
+    checked_int("num_classes", num_classes, 1)
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels from 0 to "
             f"{num_classes - 1}. Received: labels from {labels.min()} to "
             f"{labels.max()}, num_classes={num_classes}."
         )
-    if not 0.0 <= noise_rate <= 1.0:
-        raise ValueError(
-            "Invalid value for argument `noise_rate`. Expected a float in "
-            f"[0, 1]. Received: noise_rate={noise_rate}."
-        )
+    noise_rate = checked_float(
+        "noise_rate",
+        noise_rate,
+        lambda rate: 0.0 <= rate <= 1.0,
+        "a float in [0, 1]",
+    )
     rng = np.random.default_rng(seed)
     is_redrawn = rng.random(len(labels)) < noise_rate
     if kind == "uniform":

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_float
+from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
@@ -42,12 +44,13 @@ def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
     ```
     """
     labels = checked_class_labels(labels)
-    if not 0.0 < imbalance_factor <= 1.0:
-        raise ValueError(
-            "Invalid value for argument `imbalance_factor`. Expected a float "
-            "in (0, 1], the smallest class's size over the largest one's. "
-            f"Received: imbalance_factor={imbalance_factor}."
-        )
+    checked_int("seed", seed, 0)
+    imbalance_factor = checked_float(
+        "imbalance_factor",
+        imbalance_factor,
+        lambda factor: 0.0 < factor <= 1.0,
+        "a float in (0, 1], the smallest class's size over the largest one's",
+    )
     if labels.min() < 0:
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels >= 0. "
@@ -56,6 +59,8 @@ def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
     counts = np.bincount(labels)
     if max_per_class is None:
         max_per_class = int(counts.min())
+    else:
+        checked_int("max_per_class", max_per_class, 1)
     last = max(len(counts) - 1, 1)
     kept = [
         int(max_per_class * imbalance_factor ** (label / last))

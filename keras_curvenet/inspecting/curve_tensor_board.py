@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 
@@ -64,7 +65,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
 
     def __init__(self, log_dir, images=None, class_names=None):
         super().__init__()
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir = checked_path("log_dir", log_dir)
         self.images = images
         self.class_names = class_names
         self._writer = None

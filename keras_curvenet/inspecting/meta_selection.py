@@ -1,10 +1,10 @@
 """A meta set without clean data: samples whose labels are surely right."""
 
-import numbers
 import warnings
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 
 # Share of the samples with probably right labels, the best of a class, that
@@ -46,14 +46,8 @@ def select_meta_samples(curves, samples_per_class=20, seed=0):
     kcn.select_meta_samples(curves, samples_per_class=5)  # 10 ids
     ```
     """
-    if (
-        not isinstance(samples_per_class, numbers.Integral)
-        or samples_per_class < 1
-    ):
-        raise ValueError(
-            "Invalid value for argument `samples_per_class`. Expected an int "
-            f">= 1. Received: samples_per_class={samples_per_class}."
-        )
+    checked_int("samples_per_class", samples_per_class, 1)
+    checked_int("seed", seed, 0)
     scores = label_quality_scores(curves)
     best_first = np.argsort(-scores, kind="stable")
     best_first = best_first[: np.count_nonzero(~np.isnan(scores))]

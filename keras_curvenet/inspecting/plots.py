@@ -118,12 +118,14 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     kcn.plots.plot_sample_weights(weights, labels).savefig("weights.png")
     ```
     """
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.ndim != 1:
+    weights = np.asarray(weights)
+    if weights.ndim != 1 or weights.dtype.kind not in "iuf":
         raise ValueError(
             "Invalid value for argument `weights`. Expected one weight for "
-            f"each sample. Received: an array of shape {weights.shape}."
+            f"each sample. Received: an array of shape {weights.shape} and "
+            f"dtype {weights.dtype}."
         )
+    weights = weights.astype(np.float64)
     labels = _labels_like(weights, labels, "labels")
     counts = np.bincount(labels[labels >= 0], minlength=1)
     is_tail = tail_classes(counts, counts > 0)[np.maximum(labels, 0)]

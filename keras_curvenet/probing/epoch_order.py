@@ -3,9 +3,9 @@
 import random
 import weakref
 
-import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.probing.sample_ids import order_changes
 
 # Of every dataset made here: how many passes were made over it.
@@ -55,16 +55,8 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
         )
     if seed is None:
         seed = random.randrange(2**31)
-    for name, value, least in (
-        ("buffer_size", buffer_size, 1),
-        ("seed", seed, 0),
-    ):
-        is_int = isinstance(value, (int, np.integer))
-        if not is_int or isinstance(value, bool) or value < least:
-            raise ValueError(
-                f"Invalid value for argument `{name}`. Expected an int >= "
-                f"{least}. Received: {name}={value!r}."
-            )
+    checked_int("buffer_size", buffer_size, 1)
+    checked_int("seed", seed, 0)
     return made_anew(
         lambda epoch_seed: dataset.shuffle(
             buffer_size, seed=epoch_seed, reshuffle_each_iteration=False

@@ -1,12 +1,14 @@
 """LossCurveRecorder: gathers losses and margins while `fit` runs."""
 
-import os
 import warnings
 import weakref
 
 import keras
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_bool
+from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
@@ -59,7 +61,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     Any model works whose training step calls `compute_loss`. The recorder
     replaces the model's `train_step` and `compute_loss` while `fit` runs.
-    Validation data has to come without ids, and `class_weight` can't be used.
+    Validation data may have ids or not; `class_weight` can't be used.
     Models made under a `tf.distribute` strategy of several replicas are
     refused for now.
 
@@ -126,9 +128,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "Invalid value for argument `label_fn`. Expected a function "
                 f"or None. Received: label_fn={label_fn!r}."
             )
-        self.filepath = None if filepath is None else os.fspath(filepath)
+        if filepath is not None:
+            filepath = checked_path("filepath", filepath)
+        self.filepath = filepath
         self.label_fn = label_fn
-        self.record_predictions = record_predictions
+        self.record_predictions = checked_bool(
+            "record_predictions", record_predictions
+        )
         self._columns = []  # What complete epochs left behind.
         self._margin_columns = []  # None where an epoch has no margins.
         self._labels = None
@@ -396,7 +402,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._steps += 1
         if self._is_weighted is None:
             dataset = dataset_behind(iterator)
-            self._prepare(num_samples_of(dataset))
+            num_samples = num_samples_of(dataset)
+            check_batch_spec(dataset.element_spec)
+            self._prepare(num_samples)
             self._is_weighted = is_weighted(dataset)
         return self._is_weighted
 

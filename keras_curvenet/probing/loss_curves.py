@@ -6,6 +6,8 @@ import zlib
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.filled_curves import filled_curves
 from keras_curvenet.probing.whole_files import whole_file
@@ -134,7 +136,8 @@ class LossCurves:
         """
         if skip_epochs is None:
             skip_epochs = min(5, self.num_epochs // 16)
-        if skip_epochs < 0 or self.num_epochs - skip_epochs < 2:
+        checked_int("skip_epochs", skip_epochs, 0)
+        if self.num_epochs - skip_epochs < 2:
             raise ValueError(
                 "Expected loss curves of at least two epochs, without the "
                 f"leading ones to skip. Received: {self.num_epochs} recorded "
@@ -221,7 +224,7 @@ class LossCurves:
         Args:
             filepath: Path of the file. `.npz` is the usual ending.
         """
-        filepath = os.fspath(filepath)
+        filepath = checked_path("filepath", filepath)
         margins = {} if self.margins is None else {"margins": self.margins}
         with whole_file(filepath) as file:
             # A damaged list of arrays may swallow the later ones. It is
@@ -247,7 +250,7 @@ class LossCurves:
             ValueError: If the file is truncated, of another version, or holds
                 anything but the arrays that `save` writes.
         """
-        filepath = os.fspath(filepath)
+        filepath = checked_path("filepath", filepath)
         if os.path.isdir(filepath):
             return cls.of_columns(CurveFolder(filepath).load())
         with open(filepath, "rb") as file:
@@ -378,15 +381,11 @@ def _checked_num_classes(num_classes, labels):
     largest = int(labels.max())
     if num_classes is None:
         return max(largest + 1, 1)
-    if num_classes < 1 or num_classes != int(num_classes):
-        raise ValueError(
-            "Invalid value for argument `num_classes`. Expected an int >= 1. "
-            f"Received: num_classes={num_classes}."
-        )
+    num_classes = checked_int("num_classes", num_classes, 1)
     if largest >= num_classes:
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels from 0 to "
             f"num_classes - 1 = {num_classes - 1}. Received: a label of "
             f"{largest}, for sample id {int(labels.argmax())}."
         )
-    return int(num_classes)
+    return num_classes

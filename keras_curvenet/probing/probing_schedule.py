@@ -2,6 +2,13 @@
 
 import keras
 
+from keras_curvenet.checked_arguments import checked_float
+from keras_curvenet.checked_arguments import checked_int
+
+
+def _is_positive(rate):
+    return rate > 0.0
+
 
 class ProbingSchedule(keras.callbacks.Callback):
     """Alternates high and low learning rates after a constant phase.
@@ -49,24 +56,17 @@ class ProbingSchedule(keras.callbacks.Callback):
 
     def __init__(self, constant_epochs, cycle_epochs, high, low):
         super().__init__()
-        for name, value, least in (
-            ("constant_epochs", constant_epochs, 0),
-            ("cycle_epochs", cycle_epochs, 1),
-        ):
-            if isinstance(value, bool) or value != int(value) or value < least:
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected an int >= "
-                    f"{least}. Received: {name}={value}."
-                )
-        if not 0.0 < low <= high:
+        self.constant_epochs = checked_int(
+            "constant_epochs", constant_epochs, 0
+        )
+        self.cycle_epochs = checked_int("cycle_epochs", cycle_epochs, 1)
+        self.high = checked_float("high", high, _is_positive, "a float > 0")
+        self.low = checked_float("low", low, _is_positive, "a float > 0")
+        if low > high:
             raise ValueError(
                 "Invalid value for arguments `high` and `low`. Expected "
                 f"0 < low <= high. Received: high={high}, low={low}."
             )
-        self.constant_epochs = int(constant_epochs)
-        self.cycle_epochs = int(cycle_epochs)
-        self.high = float(high)
-        self.low = float(low)
         self._compiled_rate = None
         self._rate_set_here = None
 

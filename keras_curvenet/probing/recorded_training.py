@@ -2,10 +2,12 @@
 
 import functools
 import inspect
+import re
 
 import tensorflow as tf
 
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
 
 
@@ -38,8 +40,9 @@ def record_training_steps(model, before_step, write):
         )
     per_sample_loss = PerSampleLoss(compile_loss)
     train_step, compute_loss = model.train_step, model.compute_loss
+    test_step = model.test_step
     signature = inspect.signature(compute_loss)
-    names = ("train_step", "compute_loss", "make_train_function")
+    names = ("train_step", "test_step", "compute_loss", "make_train_function")
     own = {name: vars(model)[name] for name in names if name in vars(model)}
     make_train_function = model.make_train_function
     pending_ids = []
@@ -60,6 +63,12 @@ def record_training_steps(model, before_step, write):
                 f"model '{model.name}', whose `train_step` never does."
             )
         return logs
+
+    @functools.wraps(test_step)
+    def test_step_without_ids(data):
+        if has_sample_ids(data):
+            data, _ = split_sample_ids(data)
+        return test_step(data)
 
     @functools.wraps(compute_loss)
     def recorded_compute_loss(*args, **kwargs):
@@ -84,7 +93,7 @@ def record_training_steps(model, before_step, write):
                 raise  # The end of the data.
             except BaseException as error:
                 restore()
-                _raise_if_about_labels(error)
+                raise_if_about_labels(error)
                 raise
 
         return recorded_train_function
@@ -103,23 +112,27 @@ def record_training_steps(model, before_step, write):
                 setattr(model, name, own[name])
             elif name in vars(model):
                 delattr(model, name)
-        model.train_function = None
+        model.train_function = model.test_function = None
 
     recorded_train_step.is_recorded = True
     model.train_step = recorded_train_step
+    model.test_step, model.test_function = test_step_without_ids, None
     model.compute_loss = recorded_compute_loss
     model.make_train_function = make_recorded_train_function
     model.make_train_function(force=True)
     return restore
 
 
-def _raise_if_about_labels(error):
+def raise_if_about_labels(error):
     """A ValueError for what TensorFlow says of labels out of range on a CPU."""
     if isinstance(error, tf.errors.InvalidArgumentError):
-        if "label value" in str(error):
+        found = re.search(
+            r"label value of (-?\d+).*range of (\[.*?\))", str(error)
+        )
+        if found:
             raise ValueError(
-                "Expected targets that are class labels, integers from 0 to "
-                "the number of outputs - 1. Received: a label out of range "
-                f"({error.message.splitlines()[0]}). Correct the labels, or "
-                "give the model as many outputs as there are classes."
+                "Expected targets that are class labels, integers in "
+                f"{found[2]}, the range of the outputs. Received: a label of "
+                f"{found[1]}. Correct the labels, or give the model as many "
+                "outputs as there are classes."
             ) from error

@@ -189,7 +189,19 @@ def rows_of_arrays(arrays, argument="x"):
         )
 
     def as_array(value):
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value)
+        except ValueError as error:  # Rows of different lengths.
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected arrays. "
+                f"Received: {type(value).__name__}, which is none ({error})."
+            ) from error
+        if value.dtype == object:
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected arrays of "
+                "numbers or strings. Received: an array of Python objects, "
+                f"such as {value.ravel()[:1].tolist()}."
+            )
         if value.dtype == np.float64:
             value = value.astype(keras.config.floatx())
         return value

@@ -1,12 +1,13 @@
 """BackupAndResume: training that was killed goes on where it was."""
 
-import numbers
 import os
 import warnings
 
 import keras
 import numpy as np
 
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.epoch_order import set_epoch
 from keras_curvenet.probing.loss_curve_recorder import recorder_of
 from keras_curvenet.resuming.backup_folder import Backup
@@ -82,17 +83,9 @@ class BackupAndResume(keras.callbacks.Callback):
 
     def __init__(self, backup_dir, save_freq="epoch"):
         super().__init__()
-        is_int = isinstance(save_freq, numbers.Integral)
-        if isinstance(save_freq, bool) or (is_int and save_freq < 1):
-            is_int = False
-        elif save_freq == "epoch":
-            is_int = True
-        if not is_int:
-            raise ValueError(
-                "Invalid value for argument `save_freq`. Expected 'epoch', or "
-                f"an int >= 1. Received: save_freq={save_freq!r}."
-            )
-        self.backup_dir = os.fspath(backup_dir)
+        if save_freq != "epoch":
+            checked_int("save_freq", save_freq, 1)
+        self.backup_dir = checked_path("backup_dir", backup_dir)
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
         self._recorder = None

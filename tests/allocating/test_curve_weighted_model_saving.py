@@ -241,3 +241,58 @@ def test_saved_base_model_needs_nothing_of_ours(tmp_path):
         check=False,
     )
     assert result.stdout.strip() == "Sequential 7", result.stderr
+
+
+NEXT_STEPS = """
+import sys
+import keras
+import keras_curvenet as kcn
+import numpy as np
+
+weighted = keras.models.load_model(sys.argv[1], safe_mode=True)
+arrays = np.load("arrays.npz")
+weighted.fit(
+    kcn.with_sample_ids((arrays["x"], arrays["y"])).batch(8),
+    verbose=0,
+    loss_curves=kcn.LossCurves.load("curves.npz"),
+    meta_data=(arrays["x"][:6], arrays["y"][:6]),
+    meta_epochs=0,
+)
+variables = [*weighted.weights, *weighted.optimizer.variables]
+np.savez(sys.argv[2], *map(np.asarray, variables), w=weighted.sample_weights())
+"""
+
+
+def test_a_fresh_process_goes_on_as_this_one_would(tmp_path):
+    weighted = kcn.CurveWeightedModel(without_dropout(tiny_models.functional()))
+    weighted.compile("adam", tiny_models.SPARSE_LOSS)
+    fit(weighted)
+    weighted.save(tmp_path / "weighted.keras")
+    x, y = tiny_models.arrays()
+    np.savez(tmp_path / "arrays.npz", x=x, y=y)
+    tiny_models.loss_curves().save(tmp_path / "curves.npz")
+    left = []
+    for name in ("first.npz", "second.npz"):
+        finished = subprocess.run(
+            [sys.executable, "-c", NEXT_STEPS, "weighted.keras", name],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        left.append(dict(np.load(tmp_path / name)))
+    assert left[0].keys() == left[1].keys()
+    for name in left[0]:
+        np.testing.assert_array_equal(left[0][name], left[1][name])
+    weighted.fit(
+        tiny_models.with_ids(),
+        verbose=0,
+        loss_curves=tiny_models.loss_curves(),
+        meta_data=(x[:6], y[:6]),
+        meta_epochs=0,
+    )
+    variables = [*weighted.weights, *weighted.optimizer.variables]
+    for index, variable in enumerate(variables):
+        np.testing.assert_array_equal(left[0][f"arr_{index}"], variable)
+    np.testing.assert_array_equal(left[0]["w"], weighted.sample_weights())

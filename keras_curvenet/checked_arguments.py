@@ -1,0 +1,70 @@
+"""Checks of arguments, all with the same words."""
+
+import math
+import numbers
+import os
+
+
+def checked_int(argument, value, least):
+    """The int; ValueError unless it is one, and at least `least`."""
+    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_int or value < least:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected an int >= "
+            f"{least}. Received: {argument}={value!r}."
+        )
+    return int(value)
+
+
+def checked_ints(argument, values, least):
+    """The ints as a tuple; TypeError or ValueError unless they are ints."""
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(
+            f"Invalid value for argument `{argument}`. Expected a list or "
+            f"tuple of ints. Received: {argument}={values!r}."
+        )
+    try:
+        return tuple(checked_int(argument, value, least) for value in values)
+    except ValueError as error:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected ints >= "
+            f"{least}. Received: {argument}={values}."
+        ) from error
+
+
+def checked_float(argument, value, is_good, expected):
+    """The float; ValueError unless it is one for which `is_good` holds.
+
+    Args:
+        argument: Name of the argument.
+        value: What was received.
+        is_good: Function of the finite float to a bool.
+        expected: What is expected, in words.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not is_good(float(value)):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected {expected}. "
+            f"Received: {argument}={value!r}."
+        )
+    return float(value)
+
+
+def checked_bool(argument, value):
+    """The bool; ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected True or False. "
+            f"Received: {argument}={value!r}."
+        )
+    return value
+
+
+def checked_path(argument, value):
+    """The path as a string; TypeError unless it is a path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(
+            f"Invalid value for argument `{argument}`. Expected a path. "
+            f"Received: {argument}={value!r}."
+        )
+    return os.fspath(value)
