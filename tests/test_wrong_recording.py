@@ -54,12 +54,6 @@ WRONG_USES = {
         "argument `dataset`",
         "Received: shapes [(0, 4), (0,)].",
     ),
-    "ids of batched": (
-        lambda: kcn.with_sample_ids(slices((x, y)).batch(4)),
-        ValueError,
-        "argument `dataset`",
-        "Received: one in batches of",
-    ),
     "ids twice": (
         lambda: kcn.with_sample_ids(kcn.with_sample_ids((x, y))),
         ValueError,

@@ -1,6 +1,7 @@
 """Sample ids: the one place that knows how an id travels with its sample."""
 
 import collections
+import math
 
 import keras
 import numpy as np
@@ -40,21 +41,25 @@ def with_sample_ids(dataset):
     from a `shuffle` that reshuffles is refused where it is fitted.
 
     Args:
-        dataset: An unbatched, finite `tf.data.Dataset` of `(x, y)` or
+        dataset: A finite `tf.data.Dataset` of `(x, y)` or
             `(x, y, sample_weight)`, or a tuple of arrays of the same form,
             such as `(x_train, y_train)`. As in Keras, lists and dicts inside
             hold several inputs or outputs. Where the dataset's size is not
-            known to TensorFlow, it is counted in one pass over it.
+            known to TensorFlow, it is counted in one pass over it. A dataset
+            in batches (`keras.utils.image_dataset_from_directory` with
+            `shuffle=False`) keeps them, with the ids of each; an unbatched one
+            is better shuffled.
 
     Returns:
         A `tf.data.Dataset` of `(x, y, sample_weight, sample_id)`. Weights are
         1 (float32) where none were given; ids are int64, 0 to
         `num_samples - 1` in the dataset's own order. Its cardinality is known.
+        `file_paths` and `class_names` of a folder of images are there still.
 
     Raises:
         TypeError: If `dataset` is neither a dataset nor a tuple of arrays.
-        ValueError: If the dataset is empty, infinite, already batched,
-            already has ids, or has elements of another form.
+        ValueError: If the dataset is empty or infinite, already has ids, or
+            has elements of another form.
 
     Example:
 
@@ -67,25 +72,20 @@ def with_sample_ids(dataset):
     train = kcn.with_sample_ids((x, y)).shuffle(100).batch(32)
     ```
     """
-    if isinstance(dataset, tf.data.Dataset):
-        if any(hasattr(node, _NUM_SAMPLES) for node in _graph(dataset)):
-            raise ValueError(
-                "Invalid value for argument `dataset`. Expected a dataset "
-                "without sample ids. Received: dataset="
-                f"{dataset}, which `with_sample_ids` made already. Use it as "
-                "it is."
-            )
-        _refuse_batched(dataset)
-    elif isinstance(dataset, (tuple, list)):
-        dataset = tf.data.Dataset.from_tensor_slices(
-            rows_of_arrays(tuple(dataset), "dataset")
-        )
-    else:
+    if isinstance(dataset, (tuple, list)):
+        return _rows_with_ids(rows_of_arrays(tuple(dataset), "dataset"))
+    if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
             "Invalid value for argument `dataset`. Expected a "
             "`tf.data.Dataset` of (x, y) or (x, y, sample_weight), or such a "
             f"tuple of arrays. Received: dataset of type "
             f"{type(dataset).__name__}."
+        )
+    if any(hasattr(node, _NUM_SAMPLES) for node in _graph(dataset)):
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected a dataset without "
+            f"sample ids. Received: dataset={dataset}, which `with_sample_ids` "
+            "made already. Use it as it is."
         )
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
@@ -94,23 +94,75 @@ def with_sample_ids(dataset):
             f"or (x, y, sample_weight). Received: elements of {spec}. Use "
             "`dataset.map` to bring them into this form."
         )
+    batch_size = _batch_size(dataset)
+    if batch_size is None:
+        return _elements_with_ids(dataset)
+    return _batches_with_ids(dataset, batch_size)
+
+
+def _rows_with_ids(arrays):
+    """Slices of arrays, the id beside them."""
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    is_weighted = len(arrays) == 3
+    if not is_weighted:
+        arrays = (*arrays, np.ones(num_samples, keras.config.floatx()))
+    ids = np.arange(num_samples, dtype=np.int64)
+    dataset = tf.data.Dataset.from_tensor_slices((*arrays, ids))
+    return _as_origin(dataset, num_samples, is_weighted)
+
+
+def _elements_with_ids(dataset):
+    """An unbatched dataset beside its numbers.
+
+    Its elements are only nested in another way: no function is run for each of
+    them.
+    """
     num_samples = _num_elements(dataset)
+    is_weighted = len(dataset.element_spec) == 3
+    ids = tf.data.Dataset.range(num_samples)
+    parts = [dataset]
+    if not is_weighted:
+        one = tf.ones((), keras.config.floatx())
+        parts.append(tf.data.Dataset.from_tensors(one).repeat(num_samples))
+    zipped = tf.data.Dataset.zip((*parts, ids))
+    zipped = zipped.apply(tf.data.experimental.assert_cardinality(num_samples))
+    first, *others = zipped.element_spec
+    with_ids = tf.data.experimental.from_variant(
+        tf.data.experimental.to_variant(zipped), (*first, *others)
+    )
+    setattr(with_ids, _MADE_FROM, dataset)
+    return _as_origin(with_ids, num_samples, is_weighted)
 
-    def add_id(sample_id, element):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(element)
+
+def _batches_with_ids(dataset, batch_size):
+    """A batched dataset, the ids of a batch beside it."""
+    num_batches = _num_elements(dataset)
+    num_samples = _num_rows(dataset, batch_size, num_batches)
+    is_weighted = len(dataset.element_spec) == 3
+
+    def add_ids(first_id, batch):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        size = tf.shape(keras.tree.flatten(x)[0], tf.int64)[0]
         if sample_weight is None:
-            sample_weight = tf.ones((), keras.config.floatx())
-        return x, y, sample_weight, sample_id
+            sample_weight = tf.ones([size], keras.config.floatx())
+        ids = tf.range(first_id, first_id + size)
+        return first_id + size, (x, y, sample_weight, ids)
 
-    with_ids = dataset.enumerate().map(
-        add_id, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    with_ids = dataset.scan(np.int64(0), add_ids)
     with_ids = with_ids.apply(
-        tf.data.experimental.assert_cardinality(num_samples)
+        tf.data.experimental.assert_cardinality(num_batches)
     )
-    setattr(with_ids, _NUM_SAMPLES, num_samples)
-    setattr(with_ids, _IS_WEIGHTED, len(spec) == 3)
-    return with_ids
+    for name in ("file_paths", "class_names"):  # Of a folder of images.
+        if hasattr(dataset, name):
+            setattr(with_ids, name, getattr(dataset, name))
+    return _as_origin(with_ids, num_samples, is_weighted)
+
+
+def _as_origin(dataset, num_samples, is_weighted):
+    """Notes on a dataset what is known of its ids."""
+    setattr(dataset, _NUM_SAMPLES, num_samples)
+    setattr(dataset, _IS_WEIGHTED, is_weighted)
+    return dataset
 
 
 def num_samples_of(dataset, argument="x"):
@@ -246,24 +298,45 @@ def _graph(dataset):
             queue.extend(_inputs(node))
 
 
-def _refuse_batched(dataset):
-    """Raises ValueError where the dataset is known to hold batches."""
+def _batch_size(dataset):
+    """The size of a dataset's batches, or None where it is unbatched."""
+    batching = _batching(dataset)
+    if batching is None:
+        return None
+    size = int(tf.get_static_value(batching._batch_size))
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    is_batched = all(s.rank and s[0] in (None, size) for s in shapes)
+    return size if is_batched else None
+
+
+def _batching(dataset):
+    """The node that batches a dataset whose elements are batches, or None."""
     node = dataset
     while type(node).__name__.lstrip("_").startswith(_ELEMENTWISE):
-        (node,) = node._inputs()
-    name = type(node).__name__
-    size = getattr(node, "_batch_size", None)
-    if size is None or "Batch" not in name:
-        return
-    size = int(tf.get_static_value(size))
-    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
-    if all(shape.rank and shape[0] in (None, size) for shape in shapes):
-        raise ValueError(
-            "Invalid value for argument `dataset`. Expected an unbatched "
-            f"dataset. Received: one in batches of {size}. Call "
-            "`with_sample_ids` first and `batch` after it, or pass "
-            "`dataset.unbatch()`."
+        (node,) = _inputs(node)
+    is_batching = "Batch" in type(node).__name__
+    return node if is_batching and hasattr(node, "_batch_size") else None
+
+
+def _num_rows(dataset, batch_size, num_batches):
+    """Number of samples in a dataset of so many batches.
+
+    It is known where every element goes into a batch; else rows are counted.
+    """
+    batching = _batching(dataset)
+    (elements,) = _inputs(batching)
+    is_whole = int(batching.cardinality()) == num_batches
+    size = int(elements.cardinality())
+    if is_whole and math.ceil(size / batch_size) == num_batches:
+        return size
+    return int(
+        dataset.reduce(
+            np.int64(0),
+            lambda count, *batch: (
+                count + tf.shape(keras.tree.flatten(batch)[0], tf.int64)[0]
+            ),
         )
+    )
 
 
 def _refuse_reshuffled(dataset, argument):

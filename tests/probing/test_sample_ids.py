@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -227,24 +228,116 @@ def test_settled_order_is_accepted(shuffle):
     assert sorted(first) == list(range(N))
 
 
-# --- Errors ------------------------------------------------------------------
+# --- Batches -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "batch",
+    ("batch", "num_samples"),
     [
-        lambda data: data.batch(4),
-        lambda data: data.batch(4, drop_remainder=True),
-        lambda data: data.batch(4, num_parallel_calls=2),
-        lambda data: data.padded_batch(4),
-        lambda data: data.batch(4).map(lambda x, y: (x + 1, y)),
-        lambda data: data.batch(4).cache().prefetch(2),
+        (lambda data: data.batch(4), N),
+        (lambda data: data.batch(4, drop_remainder=True), N - N % 4),
+        (lambda data: data.batch(4, num_parallel_calls=2), N),
+        (lambda data: data.padded_batch(4), N),
+        (lambda data: data.batch(4).map(lambda x, y: (x + 0, y)), N),
+        (lambda data: data.batch(4).cache().prefetch(2), N),
+        (lambda data: data.filter(lambda x, y: True).batch(4), N),
+        (lambda data: data.batch(4).skip(1), N - 4),
+        (lambda data: data.batch(4).take(2).repeat(2), 16),
+        (lambda data: data.batch(2 * N), N),
+        (lambda data: data.map(lambda x, y: (x, y, 1.0)).batch(4), N),
     ],
-    ids=["batch", "drop", "parallel", "padded", "map", "cache"],
+    ids=[
+        "batch",
+        "drop",
+        "parallel",
+        "padded",
+        "map",
+        "cache",
+        "filter",
+        "skip",
+        "repeat",
+        "one",
+        "weighted",
+    ],
 )
-def test_batched_dataset_is_refused(batch):
-    with pytest.raises(ValueError, match="Received: one in batches of 4"):
-        kcn.with_sample_ids(batch(slices()))
+def test_batches_keep_their_samples(batch, num_samples):
+    batches = batch(slices())
+    with_ids = kcn.with_sample_ids(batches)
+    assert sample_ids.num_samples_of(with_ids) == num_samples
+    assert int(with_ids.cardinality()) == len(list(batches))
+    x, y, weights, ids = columns(with_ids.unbatch())
+    expected = columns(batches.unbatch())
+    np.testing.assert_array_equal(x, expected[0])
+    np.testing.assert_array_equal(y, expected[1])
+    np.testing.assert_array_equal(weights, 1.0)
+    np.testing.assert_array_equal(ids, np.arange(num_samples))
+    assert ids.dtype == np.int64
+
+
+def test_batches_are_recorded_in_any_order():
+    x, y = testing_utils.tiny_data()
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(6)
+    train = kcn.with_sample_ids(batches).shuffle(4)
+    model = testing_utils.tiny_model()
+    model.compile(keras.optimizers.SGD(0.0), testing_utils.sparse_loss())
+    recorder = kcn.LossCurveRecorder()
+    model.fit(train, epochs=2, callbacks=[recorder], verbose=0)
+    expected = testing_utils.cross_entropy(model.predict(x, verbose=0), y)
+    curves = recorder.loss_curves
+    np.testing.assert_allclose(curves.values[:, 1], expected, rtol=1e-5)
+    np.testing.assert_array_equal(curves.labels, y)
+
+
+def test_a_folder_of_images(tmp_path):
+    """Ids index `file_paths`; a folder that is shuffled is refused."""
+    for label in range(2):
+        (tmp_path / f"class_{label}").mkdir()
+        for number in range(3):
+            image = np.full((4, 4, 3), 40 * number + 100 * label, "uint8")
+            path = tmp_path / f"class_{label}" / f"{number}.png"
+            keras.utils.save_img(path, image, scale=False)
+
+    def read(shuffle):
+        return keras.utils.image_dataset_from_directory(
+            tmp_path,
+            image_size=(4, 4),
+            batch_size=4,
+            shuffle=shuffle,
+            verbose=False,
+        )
+
+    train = kcn.with_sample_ids(read(False))
+    assert sample_ids.num_samples_of(train) == 6
+    assert train.class_names == ["class_0", "class_1"]
+    for images, labels, _, ids in train.as_numpy_iterator():
+        for image, label, sample_id in zip(images, labels, ids, strict=True):
+            stored = keras.utils.load_img(train.file_paths[sample_id])
+            assert image[0, 0, 0] == np.asarray(stored)[0, 0, 0]
+            assert f"class_{label}" in train.file_paths[sample_id]
+    with pytest.raises(ValueError, match="shuffled anew in every epoch"):
+        sample_ids.num_samples_of(kcn.with_sample_ids(read(True)))
+
+
+def test_shuffled_batches_are_refused():
+    batches = slices().batch(4).shuffle(3)
+    with pytest.raises(ValueError, match="shuffled anew in every epoch"):
+        sample_ids.num_samples_of(kcn.with_sample_ids(batches))
+
+
+# --- No function for each sample ---------------------------------------------
+
+
+@pytest.mark.parametrize("make", [arrays, slices])
+def test_no_function_is_run_for_each_sample(make, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a function for every element")
+
+    for name in ("map", "scan", "flat_map"):
+        monkeypatch.setattr(tf.data.Dataset, name, refuse)
+    assert len(list(kcn.with_sample_ids(make()))) == N
+
+
+# --- Errors ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
