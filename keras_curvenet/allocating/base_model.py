@@ -133,7 +133,7 @@ def _is_binary(loss):
 def warn_if_trained(base_model):
     """Warns where the base model's own optimizer made steps already."""
     optimizer = getattr(base_model, "optimizer", None)
-    steps = 0 if optimizer is None else int(optimizer.iterations)
+    steps = 0 if optimizer is None else int(optimizer.iterations.numpy())
     if steps > 0:
         warnings.warn(
             f"The base model was trained for {steps} steps already. Allocating "

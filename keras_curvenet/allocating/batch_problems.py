@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from keras_curvenet.probing.observed_labels import observed_labels
+from keras_curvenet.replicas import sum_of_all_replicas
+from keras_curvenet.replicas import variable_of_all_replicas
 
 
 def without_invalid_inputs(x, sample_weight):
@@ -69,8 +71,8 @@ class BatchProblems:
     NAMES = ("invalid inputs", "changed labels", "steps left out")
 
     def __init__(self):
-        self._counts = tf.Variable(
-            tf.zeros([len(self.NAMES)], tf.int64), trainable=False
+        self._counts = variable_of_all_replicas(
+            tf.zeros([len(self.NAMES)], tf.int64)
         )
         self.compares_labels = True
 
@@ -99,12 +101,11 @@ class BatchProblems:
 
     def count(self, invalid, changed, is_finite):
         """Adds the problems of a batch: bools `(batch,)`, and a scalar one."""
-        counts = [
-            tf.math.count_nonzero(invalid),
-            tf.math.count_nonzero(changed),
-            tf.cast(tf.logical_not(is_finite), tf.int64),
-        ]
-        self._counts.assign_add(tf.stack(counts))
+        of_samples = sum_of_all_replicas(
+            tf.stack([tf.math.count_nonzero(x) for x in (invalid, changed)])
+        )
+        of_steps = tf.cast(tf.logical_not(is_finite), tf.int64)
+        self._counts.assign_add(tf.concat([of_samples, [of_steps]], axis=0))
 
     def found(self):
         """Dict of ints, what was counted since it was cleared."""

@@ -33,9 +33,7 @@ def check_curve_net(curve_net):
         )
 
 
-def check_fit_arguments(
-    callbacks, class_weight, validation_data, distribute_strategy
-):
+def check_fit_arguments(callbacks, class_weight, validation_data):
     """Raises ValueError for what `fit` does not support."""
     if any(
         isinstance(callback, LossCurveRecorder)
@@ -60,11 +58,29 @@ def check_fit_arguments(
             "(x, y, sample_weight) or a dataset. Received: a "
             f"{type(validation_data).__name__} of {len(validation_data)}."
         )
-    if distribute_strategy.num_replicas_in_sync > 1:
+
+
+def check_scope(weighted):
+    """Raises ValueError where a strategy does not have the base model too.
+
+    Args:
+        weighted: A `CurveWeightedModel`.
+    """
+    strategy = weighted.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    if weighted.base_model.distribute_strategy is not strategy:
         raise ValueError(
-            "CurveWeightedModel trains on one device for now. Received: "
-            f"{distribute_strategy.num_replicas_in_sync} replicas. "
-            "Build the models outside the strategy's scope."
+            "Invalid value for argument `base_model`. Expected a model made in "
+            "the scope of the strategy that the CurveWeightedModel was made "
+            f"in. Received: '{weighted.base_model.name}', made outside. Make "
+            "both in one `with strategy.scope():`."
+        )
+    if weighted.meta_every > 1:
+        raise ValueError(
+            "Invalid value for argument `meta_every`. Expected 1 under a "
+            "`tf.distribute` strategy, where optimizers can't be called in a "
+            f"condition. Received: meta_every={weighted.meta_every}."
         )
 
 

@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.probing.class_predictions import class_columns
+from keras_curvenet.replicas import sum_of_all_replicas
+from keras_curvenet.replicas import variable_of_all_replicas
 
 
 def log_frequencies(counts):
@@ -53,14 +55,12 @@ class ClassFrequencies:
     """
 
     def __init__(self, logarithms, follows_targets):
-        self.logarithms = tf.Variable(
-            tf.cast(logarithms, tf.float32), trainable=False
+        self.logarithms = variable_of_all_replicas(
+            tf.cast(logarithms, tf.float32)
         )
         self.num_classes = len(logarithms)
         self.follows_targets = follows_targets
-        self._counts = tf.Variable(
-            tf.zeros_like(self.logarithms), trainable=False
-        )
+        self._counts = variable_of_all_replicas(tf.zeros_like(self.logarithms))
 
     @property
     def variables(self):
@@ -70,7 +70,8 @@ class ClassFrequencies:
     def count(self, targets):
         """Counts targets `(batch, num_classes)`, but those not finite."""
         targets = tf.where(tf.math.is_finite(targets), targets, 0.0)
-        self._counts.assign_add(tf.reduce_sum(targets, axis=0))
+        counts = sum_of_all_replicas(tf.reduce_sum(targets, axis=0))
+        self._counts.assign_add(counts)
 
     def follow(self):
         """Takes over what was counted since, if anything was."""

@@ -10,6 +10,7 @@ from keras_curvenet.allocating.logit_adjusted_crossentropy import (
 from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.replicas import undo_scaling
 
 
 class CompiledLosses:
@@ -43,7 +44,7 @@ class CompiledLosses:
         """Scalar loss of a batch of the meta set."""
         align = self._per_sample_meta_loss.aligned
         try:
-            return self._compiled_meta_loss(
+            loss = self._compiled_meta_loss(
                 y, y_pred, align(y, y_pred, sample_weight)
             )
         except (TypeError, ValueError) as error:  # While a step is traced.
@@ -51,6 +52,7 @@ class CompiledLosses:
                 "Invalid value for argument `meta_data`. Expected targets that "
                 f"the meta loss takes. Received: targets {y} ({error})."
             ) from error
+        return undo_scaling(loss)
 
     def training_loss(
         self, prepared, num_classes, soft_labels, balance_classes

@@ -4,6 +4,7 @@ import keras
 
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_ints
+from keras_curvenet.replicas import mean_of_all_replicas
 
 # How much of the running mean of corrections is kept from batch to batch.
 _MOMENTUM = 0.9
@@ -124,7 +125,10 @@ class CurveNet(keras.Model):
         inputs = [(None, self.curve_length), (None,), (None,)]
         if corrects_quality:
             self.mean_correction = self.add_weight(
-                name="mean_correction", initializer="zeros", trainable=False
+                name="mean_correction",
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
             )
         self.build(inputs if corrects_quality else inputs[:2])
 
@@ -154,7 +158,7 @@ class CurveNet(keras.Model):
         """Corrections relative to their mean."""
         if not training:
             return corrections - self.mean_correction
-        mean = keras.ops.mean(corrections)
+        mean = mean_of_all_replicas(corrections)
         self.mean_correction.assign(
             _MOMENTUM * self.mean_correction + (1.0 - _MOMENTUM) * mean
         )

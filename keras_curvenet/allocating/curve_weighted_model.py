@@ -17,6 +17,7 @@ from keras_curvenet.allocating.batch_problems import without_invalid_inputs
 from keras_curvenet.allocating.batch_problems import zero_unless
 from keras_curvenet.allocating.checked_arguments import check_curve_net
 from keras_curvenet.allocating.checked_arguments import check_fit_arguments
+from keras_curvenet.allocating.checked_arguments import check_scope
 from keras_curvenet.allocating.checked_arguments import check_switch
 from keras_curvenet.allocating.checked_arguments import checked_loss_name
 from keras_curvenet.allocating.checked_arguments import checked_meta_epochs
@@ -40,6 +41,14 @@ from keras_curvenet.allocating.wrapped_model import WrappedModel
 from keras_curvenet.checked_arguments import checked_bool
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
+from keras_curvenet.replicas import check_strategy
+from keras_curvenet.replicas import share_of_batch_mean
+from keras_curvenet.replicas import sum_of_all_replicas
+
+
+def _size(inputs):
+    """Int scalar: the number of samples in a batch of inputs."""
+    return tf.shape(keras.tree.flatten(inputs)[0])[0]
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
@@ -225,9 +234,10 @@ class CurveWeightedModel(WrappedModel):
             probabilities, believed = self._believed(sample_ids, predictions)
 
             def weighted_loss(weights):
-                return self._training_loss(
+                loss = self._training_loss(
                     y, predictions, sample_weight, weights, believed
                 )
+                return share_of_batch_mean(loss, tf.shape(weights)[0])
 
             with tape.stop_recording():
                 changed = self.problems.changed_labels(y, y_pred, prepared[1])
@@ -241,6 +251,7 @@ class CurveWeightedModel(WrappedModel):
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
+        loss = sum_of_all_replicas(loss)
         is_finite = tf.math.is_finite(loss)
         self.optimizer.apply(zero_unless(is_finite, gradients), variables)
 
@@ -252,10 +263,7 @@ class CurveWeightedModel(WrappedModel):
         self._loss_tracker.update_state(loss, sample_weight=batch_size)
         self.mean_weight_tracker.update_state(weights)
         self.sample_size_tracker.update_state(weights)
-        logs = self.compute_metrics(x, y, y_pred, sample_weight)
-        if not self.learns_weights:
-            del logs["meta_loss"]  # No meta step, no meta loss.
-        return logs
+        return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _update_curve_net(
         self, tape, weighted_loss, prepared, changed, meta_batch
@@ -271,9 +279,11 @@ class CurveWeightedModel(WrappedModel):
             # The actual step's forward pass serves the virtual step as well.
             loss = weighted_loss(weights)
             with tape.stop_recording():
-                return tape.gradient(
+                gradients = tape.gradient(
                     loss, watched, unconnected_gradients="zero"
                 )
+                gradients = [tf.convert_to_tensor(g) for g in gradients]
+                return [sum_of_all_replicas(g) for g in gradients]
 
         def meta_loss(top_values):
             # Moving averages, seeds and metrics stay as they are.
@@ -282,9 +292,10 @@ class CurveWeightedModel(WrappedModel):
             with tape.stop_recording(), scope:
                 meta_features = self.split.bottom(x_meta, training=True)
                 y_pred = self.split.top(meta_features, training=True)
-                return self._compiled_losses.of_meta_batch(
+                loss = self._compiled_losses.of_meta_batch(
                     y_meta, y_pred, meta_sample_weight
                 )
+                return share_of_batch_mean(loss, _size(x_meta))
 
         def update():
             loss, gradients = meta_gradients(
@@ -296,6 +307,7 @@ class CurveWeightedModel(WrappedModel):
                 variables=[variable.value for variable in variables],
             )
             with tape.stop_recording():
+                loss = sum_of_all_replicas(loss)
                 is_finite = tf.math.is_finite(loss)
                 gradients = zero_unless(is_finite, gradients)
                 self.meta_optimizer.apply(gradients, variables)
@@ -304,8 +316,7 @@ class CurveWeightedModel(WrappedModel):
         if self.meta_every == 1:
             update()
         else:  # Between two meta steps the meta batches are empty.
-            size = tf.shape(keras.tree.flatten(x_meta)[0])[0]
-            tf.cond(size > 0, update, lambda: None)
+            tf.cond(_size(x_meta) > 0, update, lambda: None)
 
     def _weigh(self, prepared, changed=None, training=False):
         """Weights `(batch,)`; a label that was changed since is trusted."""
@@ -394,12 +405,12 @@ class CurveWeightedModel(WrappedModel):
                 the meta set do not fit together.
         """
         self._compile_as_base()
-        check_fit_arguments(
-            callbacks, class_weight, validation_data, self.distribute_strategy
-        )
+        check_fit_arguments(callbacks, class_weight, validation_data)
         checked_int("epochs", epochs, 1)
         checked_int("initial_epoch", initial_epoch, 0)
         meta_epochs = checked_meta_epochs(meta_epochs, epochs)
+        check_strategy(self, "CurveWeightedModel")
+        check_scope(self)
         train = training_batches(
             x,
             y,
@@ -410,25 +421,17 @@ class CurveWeightedModel(WrappedModel):
             validation_data,
         )
         check_inputs(self.base_model, train.dataset.element_spec[0], "x")
-        self._use_loss_curves(loss_curves, train.num_samples)
         self._trusts_changed_labels = checked_bool(
             "trust_changed_labels", trust_changed_labels
         )
-        batches = with_curves(train.dataset, self._prepared)
-        self._use_loss(batches.element_spec[0], train.num_samples)
-        if predictions is not None:
-            self._start_beliefs(predictions, initial_epoch)
-        if initial_epoch < meta_epochs:
-            meta = self._meta_batches(meta_data, train)
-        else:
-            meta = tf.data.Dataset.from_tensors(0).repeat()
-        if int(self.optimizer.iterations) == 0:
-            warn_if_trained(self.base_model)
-        # Metrics and losses make their variables here, not in a first trace.
-        self._build_metrics(batches.element_spec[:3])
-        self._build_optimizers()
+        learns_weights = initial_epoch < meta_epochs
+        with self.distribute_strategy.scope():
+            self._use_loss_curves(loss_curves, train.num_samples)
+            dataset = self._training_data(train, meta_data, learns_weights)
+            if predictions is not None:
+                self._start_beliefs(predictions, initial_epoch)
         return self._fit(
-            tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE),
+            dataset,
             epochs=epochs,
             verbose=verbose,
             callbacks=with_callback(
@@ -440,6 +443,21 @@ class CurveWeightedModel(WrappedModel):
             initial_epoch=initial_epoch,
             **kwargs,
         )
+
+    def _training_data(self, train, meta_data, learns_weights):
+        """Batches beside meta batches; makes what is still to be made."""
+        batches = with_curves(train.dataset, self._prepared)
+        self._use_loss(batches.element_spec[0], train.num_samples)
+        if learns_weights:
+            meta = self._meta_batches(meta_data, train)
+        else:
+            meta = tf.data.Dataset.from_tensors(0).repeat()
+        if self.optimizer.iterations.numpy() == 0:
+            warn_if_trained(self.base_model)
+        # Metrics and losses make their variables here, not in a first trace.
+        self._build_metrics(batches.element_spec[:3])
+        self._build_optimizers()
+        return tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE)
 
     def _build_metrics(self, spec):
         try:
@@ -561,10 +579,14 @@ class CurveWeightedModel(WrappedModel):
         sample_weight = self._compiled_losses.aligned(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def test_step(self, data):
-        logs = super().test_step(data)
-        own = ("meta_loss", "mean_weight", "effective_sample_size")
-        return {name: logs[name] for name in logs if name not in own}
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        absent = []
+        if self.evaluates:
+            absent = ["meta_loss", "mean_weight", "effective_sample_size"]
+        elif not self.learns_weights:
+            absent = ["meta_loss"]  # No meta step, no meta loss.
+        return {name: logs[name] for name in logs if name not in absent}
 
     def resumable_variables(self):
         """What `BackupAndResume` saves beside model and optimizer."""

@@ -95,4 +95,4 @@ def _largest_rate(optimizer):
     rate = getattr(inner, "_learning_rate", inner.learning_rate)
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         return max(float(rate(step)) for step in [0, *_POWERS_OF_TWO])
-    return float(inner.learning_rate)
+    return float(inner.learning_rate.numpy())

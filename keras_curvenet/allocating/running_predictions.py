@@ -3,6 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.replicas import of_all_replicas
+from keras_curvenet.replicas import variable_of_all_replicas
+
 # How much of the mean is kept when a sample's next prediction comes.
 _MOMENTUM = 0.8
 
@@ -25,13 +28,11 @@ class RunningPredictions:
         self.num_samples, self.num_classes = num_samples, num_classes
         self._num_kept = min(num_classes, _MOST_CLASSES)
         shape = [num_samples, self._num_kept]
-        self._probabilities = tf.Variable(
-            tf.zeros(shape, tf.float16), trainable=False
+        self._probabilities = variable_of_all_replicas(
+            tf.zeros(shape, tf.float16)
         )
         # As floats: TensorFlow has no int32 variables on a GPU.
-        self._classes = tf.Variable(
-            tf.zeros(shape, tf.float32), trainable=False
-        )
+        self._classes = variable_of_all_replicas(tf.zeros(shape, tf.float32))
 
     @property
     def variables(self):
@@ -110,8 +111,11 @@ class RunningPredictions:
     def update(self, sample_ids, probabilities):
         """Takes a batch's present probabilities into the means.
 
-        Rows that are not finite are left out.
+        Rows that are not finite are left out. Of a batch that is split over
+        replicas, all parts are taken in everywhere.
         """
+        sample_ids = of_all_replicas(sample_ids)
+        probabilities = of_all_replicas(probabilities)
         before = self.of_batch(sample_ids, probabilities)
         means = _MOMENTUM * before + (1.0 - _MOMENTUM) * probabilities
         finite = tf.reduce_all(tf.math.is_finite(means), 1, keepdims=True)

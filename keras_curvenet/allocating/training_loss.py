@@ -6,6 +6,8 @@ import tensorflow as tf
 from keras_curvenet.allocating.class_balance import adjusted_predictions
 from keras_curvenet.allocating.class_balance import log_probabilities
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.replicas import mean_of_all_replicas
+from keras_curvenet.replicas import undo_scaling
 
 
 def mixed_losses(losses, weights, believed, log_predicted):
@@ -37,12 +39,12 @@ def mixed_losses(losses, weights, believed, log_predicted):
 
 
 def relative_weights(weights):
-    """Weights `(batch,)` divided by their mean.
+    """Weights `(batch,)` divided by their mean in the whole batch.
 
     Their common level would be a learning rate, which the meta loss drives to
     one of its ends: all weights at their minimum, or at their maximum.
     """
-    return tf.math.divide_no_nan(weights, tf.reduce_mean(weights))
+    return tf.math.divide_no_nan(weights, mean_of_all_replicas(weights))
 
 
 def times(sample_weight, weights):
@@ -143,7 +145,7 @@ class TrainingLoss:
         sample_weight = self._per_sample_loss.aligned(
             y, predictions, times(sample_weight, relative_weights(weights))
         )
-        return self._compile_loss(y, predictions, sample_weight)
+        return undo_scaling(self._compile_loss(y, predictions, sample_weight))
 
     def _loss_weight(self):
         """The one output's, by which its loss is multiplied already."""

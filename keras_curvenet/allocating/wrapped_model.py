@@ -15,11 +15,18 @@ class WrappedModel(keras.Model):
 
     Attributes:
         base_model: A built `keras.Model`, which the subclass sets.
+        evaluates: Bool, whether `evaluate` runs, not training.
     """
+
+    evaluates = False
 
     def evaluate(self, *args, **kwargs):
         self._compile_as_base()
-        return super().evaluate(*args, **kwargs)
+        self.evaluates = True
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self.evaluates = False
 
     def call(self, inputs, training=None):
         if self.base_model._call_has_training_arg:
@@ -51,6 +58,20 @@ class WrappedModel(keras.Model):
     @property
     def output_names(self):
         return self.base_model.output_names
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Builds metrics from what the data is said to be, under a strategy.
+
+        Keras takes the mean of a batch over the replicas, which fails where
+        their parts differ in size (keras#19246), or hold sample ids.
+        """
+        if self._distribute_strategy is None or iterator is None:
+            return
+        spec = iterator.data_adapter.get_tf_dataset().element_spec
+        if has_sample_ids(spec):
+            spec = spec[:3]
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=spec)
 
     def _compile_as_base(self):
         if not self.compiled:

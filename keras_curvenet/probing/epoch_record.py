@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.replicas import variable_of_all_replicas
+
 
 class EpochRecord:
     """One epoch's loss and margin of every sample, and every sample's label.
@@ -15,19 +17,19 @@ class EpochRecord:
 
     def __init__(self, num_samples):
         self.num_samples = num_samples
-        self.losses = tf.Variable(
-            tf.fill([num_samples], np.float32(np.nan)), trainable=False
+        self.losses = variable_of_all_replicas(
+            tf.fill([num_samples], np.float32(np.nan))
         )
-        self.margins = tf.Variable(
-            tf.fill([num_samples], np.float32(np.nan)), trainable=False
+        self.margins = variable_of_all_replicas(
+            tf.fill([num_samples], np.float32(np.nan))
         )
-        self.labels = tf.Variable(
-            tf.fill([num_samples], np.int64(-1)), trainable=False
+        self.labels = variable_of_all_replicas(
+            tf.fill([num_samples], np.int64(-1))
         )
-        self._counts = tf.Variable(
-            tf.zeros([len(self._PROBLEMS)], tf.int64), trainable=False
+        self._counts = variable_of_all_replicas(
+            tf.zeros([len(self._PROBLEMS)], tf.int64)
         )
-        self._multi_hot = tf.Variable(False, trainable=False)
+        self._multi_hot = variable_of_all_replicas(False)
         self._predictions, self._summed = None, None
 
     def clear(self):
@@ -71,7 +73,7 @@ class EpochRecord:
         """Writes a batch's class probabilities `(batch, num_classes)`."""
         if self._predictions is None:
             with tf.init_scope():
-                self._make_predictions(probabilities.shape[1])
+                self.make_predictions(probabilities.shape[1])
         in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
         rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
         earlier = tf.gather(self._predictions, rows)
@@ -81,10 +83,13 @@ class EpochRecord:
         probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
         self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
 
-    def _make_predictions(self, num_classes):
+    def make_predictions(self, num_classes):
+        """Makes room for predictions, where there is none yet."""
+        if self._predictions is not None:
+            return
         shape = [self.num_samples, num_classes]
-        self._predictions = tf.Variable(tf.zeros(shape), trainable=False)
-        self._summed = tf.Variable(tf.zeros(shape), trainable=False)
+        self._predictions = variable_of_all_replicas(tf.zeros(shape))
+        self._summed = variable_of_all_replicas(tf.zeros(shape))
 
     def arrays(self, within_epoch):
         """Dict of arrays from which `assign` makes the same record.
@@ -103,8 +108,8 @@ class EpochRecord:
 
     def assign(self, arrays):
         """Takes over what `arrays` gave."""
-        if "summed" in arrays and self._predictions is None:
-            self._make_predictions(arrays["summed"].shape[1])
+        if "summed" in arrays:
+            self.make_predictions(arrays["summed"].shape[1])
         variables = self._variables()
         for name, array in arrays.items():
             variables[name].assign(array)

@@ -12,6 +12,9 @@ from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
+from keras_curvenet.probing.distributed_data import build_from_spec
+from keras_curvenet.probing.distributed_data import dataset_behind
+from keras_curvenet.probing.distributed_data import num_outputs
 from keras_curvenet.probing.epoch_record import EpochRecord
 from keras_curvenet.probing.label_margins import margins_if_told
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -21,9 +24,10 @@ from keras_curvenet.probing.predicted_probabilities import (
     predicted_probabilities,
 )
 from keras_curvenet.probing.recorded_training import record_training_steps
-from keras_curvenet.probing.sample_ids import dataset_behind
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
+from keras_curvenet.replicas import check_strategy
+from keras_curvenet.replicas import of_all_replicas
 
 # What the names of its arrays begin with in a backup.
 _PREFIX = "recorder/"
@@ -62,8 +66,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
     Any model works whose training step calls `compute_loss`. The recorder
     replaces the model's `train_step` and `compute_loss` while `fit` runs.
     Validation data may have ids or not; `class_weight` can't be used.
-    Models made under a `tf.distribute` strategy of several replicas are
-    refused for now.
+
+    Under `tf.distribute.MirroredStrategy`, make and compile the model in the
+    strategy's scope, and call `recorder.set_model(model)` before `fit`: Keras
+    looks at the data before it tells callbacks of the model.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
     on the probing stage; margins:
@@ -177,16 +183,12 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         _RECORDERS[model] = self
+        if self._is_distributed():
+            build_from_spec(model)
 
     def on_train_begin(self, logs=None):
         model = self.model
-        if model.distribute_strategy.num_replicas_in_sync > 1:
-            raise ValueError(
-                "LossCurveRecorder works on one device for now. Received: "
-                f"model '{model.name}' on "
-                f"{model.distribute_strategy.num_replicas_in_sync} replicas. "
-                "Build and probe the model outside the strategy's scope."
-            )
+        check_strategy(model, "LossCurveRecorder")
         self._next_column = None
         self._is_weighted = None
         if self._storage:
@@ -306,6 +308,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._record.assign(arrays)
         self._steps = step
 
+    def _is_distributed(self):
+        return self.model.distribute_strategy.num_replicas_in_sync > 1
+
     def _recorded(self):
         return RecordedColumns(
             self._columns, self._margin_columns, self._labels, self._num_classes
@@ -389,7 +394,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Takes over `RecordedColumns` of an earlier process."""
         self._columns, self._margin_columns = recorded.losses, recorded.margins
         self._labels, self._num_classes = recorded.labels, recorded.num_classes
-        self._record = EpochRecord(len(recorded.labels))
+        with self.model.distribute_strategy.scope():
+            self._record = EpochRecord(len(recorded.labels))
         self._record.labels.assign(recorded.labels)
         self._record.set_multi_hot(recorded.num_classes == 1)
 
@@ -401,17 +407,22 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """
         self._steps += 1
         if self._is_weighted is None:
-            dataset = dataset_behind(iterator)
+            dataset = dataset_behind(iterator, self.model)
             num_samples = num_samples_of(dataset)
             check_batch_spec(dataset.element_spec)
             self._prepare(num_samples)
+            if self.record_predictions and self._is_distributed():
+                # A step can't make variables on several replicas.
+                width = num_outputs(self.model, dataset.element_spec[0])
+                self._record.make_predictions(max(width, 2))
             self._is_weighted = is_weighted(dataset)
         return self._is_weighted
 
     def _prepare(self, num_samples):
         """Makes room for as many samples as the dataset has ids."""
         if self._next_column == 0 and self._steps == 1:
-            self._record = EpochRecord(num_samples)
+            with self.model.distribute_strategy.scope():
+                self._record = EpochRecord(num_samples)
         elif self._record.num_samples != num_samples:
             raise ValueError(
                 "Expected the dataset whose first epochs were recorded, with "
@@ -427,12 +438,20 @@ class LossCurveRecorder(keras.callbacks.Callback):
         )
         self._traced_num_classes = num_classes
         margins = margins_if_told(self.model.loss, y_pred, labels, num_classes)
+        sample_ids = of_all_replicas(sample_ids)
         self._record.write(
-            sample_ids, losses, margins, labels, invalid, not_one_hot
+            sample_ids,
+            of_all_replicas(losses),
+            None if margins is None else of_all_replicas(margins),
+            of_all_replicas(labels),
+            of_all_replicas(invalid),
+            of_all_replicas(not_one_hot),
         )
         if self.record_predictions:
             probabilities = predicted_probabilities(self.model.loss, y_pred)
-            self._record.write_predictions(sample_ids, probabilities)
+            self._record.write_predictions(
+                sample_ids, of_all_replicas(probabilities)
+            )
 
     def _check(self, record, epoch):
         """Raises ValueError where the epoch's record can't be trusted."""

@@ -84,7 +84,7 @@ class ProbingSchedule(keras.callbacks.Callback):
             return  # Refused in a moment.
         # Before another callback resumes training in the wave. After an
         # interrupted fit, too, the rate left behind is one of the wave's.
-        rate = float(optimizer.learning_rate)
+        rate = float(optimizer.learning_rate.numpy())
         if rate != self._rate_set_here:
             self._compiled_rate = rate
 
@@ -103,13 +103,15 @@ class ProbingSchedule(keras.callbacks.Callback):
         optimizer = self._optimizer()
         if rate is not None:
             optimizer.learning_rate = rate
-            self._rate_set_here = float(optimizer.learning_rate)
-        elif self._rate_set_here == float(optimizer.learning_rate):
+            self._rate_set_here = float(optimizer.learning_rate.numpy())
+        elif self._rate_set_here == float(optimizer.learning_rate.numpy()):
             optimizer.learning_rate = self._compiled_rate
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs["learning_rate"] = float(self._optimizer().learning_rate)
+            logs["learning_rate"] = float(
+                self._optimizer().learning_rate.numpy()
+            )
 
     def on_train_end(self, logs=None):
         if self._rate_set_here is not None:

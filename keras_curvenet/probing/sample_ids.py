@@ -190,20 +190,6 @@ def num_samples_of(dataset, argument="x"):
     return sizes[0]
 
 
-def dataset_behind(iterator):
-    """The dataset that `model.fit` steps through."""
-    # No public name leads from an iterator back to its dataset.
-    dataset = getattr(iterator, "_dataset", None)
-    if dataset is None:
-        raise ValueError(
-            "Invalid value for argument `x`. Expected `model.fit` to be given "
-            "a `tf.data.Dataset` with sample ids. Received: data that is read "
-            f"through a {type(iterator).__name__}. Use "
-            "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
-        )
-    return dataset
-
-
 def is_weighted(dataset):
     """Bool: whether the weights may be other than those `with_sample_ids` made.
 

@@ -10,6 +10,7 @@ from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.epoch_order import set_epoch
 from keras_curvenet.probing.loss_curve_recorder import recorder_of
+from keras_curvenet.replicas import check_strategy
 from keras_curvenet.resuming.backup_folder import Backup
 from keras_curvenet.resuming.backup_folder import BackupFolder
 from keras_curvenet.resuming.training_state import arrays_of
@@ -101,13 +102,7 @@ class BackupAndResume(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         model = self.model
-        if model.distribute_strategy.num_replicas_in_sync > 1:
-            raise ValueError(
-                "BackupAndResume works on one device for now. Received: "
-                f"model '{model.name}' on "
-                f"{model.distribute_strategy.num_replicas_in_sync} replicas. "
-                "Build the model outside the strategy's scope."
-            )
+        check_strategy(model, "BackupAndResume")
         if not model.built:
             raise ValueError(
                 "BackupAndResume needs a built model, whose variables exist. "

@@ -1,0 +1,60 @@
+"""The dataset that `model.fit` was given, on one device or on several."""
+
+import keras
+
+# Where a model under a strategy keeps it; no public name leads to it.
+_DATASET = "_keras_curvenet_dataset"
+
+
+def build_from_spec(model):
+    """Lets a model under a strategy be built from what its data is said to be.
+
+    Keras builds it from the mean of a batch over the replicas, which fails
+    where their parts differ in size (keras#19246), or hold sample ids.
+    """
+    if hasattr(model, _DATASET):
+        return
+
+    def build(iterator=None, data_batch=None):
+        dataset = iterator.data_adapter.get_tf_dataset()
+        setattr(model, _DATASET, dataset)
+        spec = dataset.element_spec
+        if isinstance(spec, tuple):
+            spec = spec[:3]  # Without sample ids.
+        with model.distribute_strategy.scope():
+            model._symbolic_build(data_batch=spec)
+
+    setattr(model, _DATASET, None)
+    model._maybe_symbolic_build = build
+
+
+def num_outputs(model, x_spec):
+    """Int: the width of a model's one output, for inputs of a spec."""
+    inputs = keras.tree.map_structure(
+        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
+    )
+    (output,) = keras.tree.flatten(model.compute_output_spec(inputs))
+    return output.shape[-1] if len(output.shape) > 1 else 1
+
+
+def dataset_behind(iterator, model):
+    """The dataset that `model.fit` steps through."""
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        dataset = getattr(model, _DATASET, None)
+        if dataset is None:
+            raise ValueError(
+                "Expected `recorder.set_model(model)` to be called before "
+                f"`fit`. Received: model '{model.name}' under a strategy of "
+                "several replicas, without that call."
+            )
+        return dataset
+    # No public name leads from an iterator back to its dataset.
+    dataset = getattr(iterator, "_dataset", None)
+    if dataset is None:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected `model.fit` to be given "
+            "a `tf.data.Dataset` with sample ids. Received: data that is read "
+            f"through a {type(iterator).__name__}. Use "
+            "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
+        )
+    return dataset

@@ -1,0 +1,109 @@
+"""A batch that is split over the replicas of a `tf.distribute` strategy.
+
+On one device all of these functions give back what they get. Sums and means
+over all replicas can be differentiated.
+"""
+
+import tensorflow as tf
+
+
+def num_replicas():
+    """Int: how many replicas train together here."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def of_all_replicas(values):
+    """The values `(batch, ...)` of all replicas, one after the other."""
+    if num_replicas() == 1:
+        return values
+    if values.dtype == tf.bool:
+        return tf.cast(of_all_replicas(tf.cast(values, tf.int32)), tf.bool)
+    context = tf.distribute.get_replica_context()
+    # Without `identity`, several workers can't gather what a step was given.
+    return context.all_gather(tf.identity(values), axis=0)
+
+
+def sum_of_all_replicas(value):
+    """The sum of a tensor over all replicas."""
+    if num_replicas() == 1:
+        return value
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def mean_of_all_replicas(values):
+    """The mean of values `(batch,)` over the whole batch."""
+    if num_replicas() == 1:
+        return tf.reduce_mean(values)
+    size = tf.cast(tf.shape(values)[0], values.dtype)
+    return sum_of_all_replicas(tf.reduce_sum(values)) / sum_of_all_replicas(
+        size
+    )
+
+
+def undo_scaling(loss):
+    """A mean that Keras's losses divided by the number of replicas."""
+    return loss * num_replicas()
+
+
+def share_of_batch_mean(mean, size):
+    """What a replica's mean adds to the mean of the whole batch.
+
+    Args:
+        mean: Float scalar, over the replica's part of the batch.
+        size: Int scalar, samples in that part; none, perhaps.
+    """
+    if num_replicas() == 1:
+        return mean
+    size = tf.cast(size, mean.dtype)
+    share = size / tf.maximum(sum_of_all_replicas(size), 1.0)
+    return tf.math.multiply_no_nan(mean, share)
+
+
+def variable_of_all_replicas(value):
+    """A variable to which all replicas assign the same.
+
+    It is made in the present strategy's scope.
+    """
+    return tf.Variable(
+        value,
+        trainable=False,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+def check_strategy(model, who):
+    """Raises ValueError where a model's strategy is not supported.
+
+    Args:
+        model: A compiled `keras.Model`.
+        who: Who asks, for the message.
+    """
+    strategy = model.distribute_strategy
+    is_default = strategy.num_replicas_in_sync == 1
+    is_mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
+    kinds = (
+        tf.distribute.MultiWorkerMirroredStrategy,
+        tf.distribute.ParameterServerStrategy,
+        tf.distribute.TPUStrategy,
+    )
+    if isinstance(strategy, kinds) or not (is_default or is_mirrored):
+        raise ValueError(
+            f"{who} works on one device, and on several of one machine under "
+            "`tf.distribute.MirroredStrategy`. Received: model "
+            f"'{model.name}' under {type(strategy).__name__}. Build it outside "
+            "that strategy's scope."
+        )
+    if is_default:
+        return
+    for name, value in (
+        ("steps_per_execution", model.steps_per_execution > 1),
+        ("jit_compile", model.jit_compile is True),
+    ):
+        if value:
+            raise ValueError(
+                f"Invalid value for argument `{name}`. Expected `compile()` "
+                "without it under a `tf.distribute` strategy, where Keras's "
+                "own training fails with it (keras#19246). Received: "
+                f"{name}={getattr(model, name)}. Leave it out."
+            )

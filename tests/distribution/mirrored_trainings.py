@@ -1,0 +1,135 @@
+"""Trains both stages on so many logical devices; run in its own process.
+
+python mirrored_trainings.py OUTPUT_FOLDER
+"""
+
+import contextlib
+import functools
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_curvenet as kcn
+
+NUM_EPOCHS = 3
+EVEN = 60, 12  # Samples, and samples in a batch.
+UNEVEN = 58, 14  # Two replicas of four get nothing of the last batch.
+
+
+def data(num_samples, batch_size):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(num_samples, 4)).astype("float32")
+    y = (np.arange(num_samples) % 3).astype("int32")
+    train = kcn.with_sample_ids((x, y))
+    train = kcn.shuffle_by_epoch(train, num_samples).batch(batch_size)
+    curves = kcn.LossCurves(
+        rng.uniform(size=(num_samples, 6)),
+        y,
+        margins=rng.normal(size=(num_samples, 6)),
+    )
+    return train, curves, (x[:15], y[:15]), (x, y)
+
+
+def network():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(6, activation="tanh", kernel_regularizer="l2"),
+            keras.layers.Dense(3),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"]
+    )
+    return model
+
+
+@functools.cache  # Collectives of two strategies would mix, too.
+def scope_of(num_devices):
+    if num_devices == 1:
+        return contextlib.nullcontext
+    devices = [f"CPU:{index}" for index in range(num_devices)]
+    return tf.distribute.MirroredStrategy(devices).scope
+
+
+def probed(num_devices):
+    # Keras takes means of means, which differ where parts are not even.
+    train, _, _, validation_data = data(*EVEN)
+    keras.utils.set_random_seed(1)
+    with scope_of(num_devices)():
+        model = network()
+    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    if num_devices > 1:
+        recorder.set_model(model)
+    model.fit(
+        train,
+        epochs=NUM_EPOCHS,
+        callbacks=[recorder],
+        validation_data=validation_data,
+        verbose=0,
+    )
+    curves = recorder.loss_curves
+    return {
+        "losses": curves.values,
+        "margins": curves.margins,
+        "labels": curves.labels,
+        "predictions": recorder.mean_predictions,
+    }
+
+
+def allocated(num_devices, soft_labels, folder=None):
+    train, curves, meta_data, _ = data(*UNEVEN)
+    keras.utils.set_random_seed(2)
+    with scope_of(num_devices)():
+        weighted = kcn.CurveWeightedModel(network(), soft_labels=soft_labels)
+        weighted.compile(
+            keras.optimizers.SGD(0.1, momentum=0.9),
+            weighted.base_model.loss,
+            metrics=["accuracy"],
+            meta_optimizer=keras.optimizers.SGD(1.0),
+        )
+    history = weighted.fit(
+        train,
+        epochs=NUM_EPOCHS,
+        loss_curves=curves,
+        meta_data=meta_data,
+        validation_data=train,
+        callbacks=[] if folder is None else [kcn.BackupAndResume(folder)],
+        verbose=0,
+    )
+    variables = [*weighted.variables, *weighted.optimizer.variables]
+    for group in ("beliefs", "class_frequencies"):
+        variables += weighted.resumable_variables()[group]
+    left = {
+        str(index): variable.numpy() for index, variable in enumerate(variables)
+    }
+    left["weights"] = weighted.sample_weights()
+    for name in ("loss", "meta_loss", "mean_weight", "val_accuracy"):
+        left[name] = history.history[name]
+    return left
+
+
+def main(folder, num_devices):
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * num_devices,
+    )
+    np.savez(folder / f"probe-{num_devices}.npz", **probed(num_devices))
+    for soft_labels in (None, False):
+        if num_devices <= 2 or soft_labels is None:
+            name = f"allocate-{soft_labels}-{num_devices}.npz"
+            np.savez(folder / name, **allocated(num_devices, soft_labels))
+    if num_devices == 2:  # Resumed at its end: nothing is trained again.
+        first, second = (
+            allocated(2, None, folder / "backup") for _ in range(2)
+        )
+        for name in first:
+            np.testing.assert_array_equal(first[name], second[name])
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
