@@ -44,6 +44,10 @@ from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.replicas import check_strategy
 from keras_curvenet.replicas import share_of_batch_mean
 from keras_curvenet.replicas import sum_of_all_replicas
+from keras_curvenet.replicas import variable_of_all_replicas
+
+# Samples whose weights are taken at a time, of all.
+_BLOCK = 8192
 
 
 def _size(inputs):
@@ -214,6 +218,8 @@ class CurveWeightedModel(WrappedModel):
         self._training_loss = None
         self._traced = None
         self._beliefs = None
+        self._frozen_weights = None  # Of every sample, once they are frozen.
+        self._are_frozen = False
         self._has_new_curves = False
         self._trusts_changed_labels = False
         self._train_functions = {}
@@ -246,7 +252,7 @@ class CurveWeightedModel(WrappedModel):
                     tape, weighted_loss, prepared, changed, meta_batch
                 )
             with tape.stop_recording():
-                weights = self._weigh(prepared, changed)
+                weights = self._weights_of(sample_ids, prepared, changed)
             loss = tf.add_n([weighted_loss(weights), *regularization])
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
@@ -318,8 +324,15 @@ class CurveWeightedModel(WrappedModel):
         else:  # Between two meta steps the meta batches are empty.
             tf.cond(_size(x_meta) > 0, update, lambda: None)
 
+    def _weights_of(self, sample_ids, prepared, changed):
+        """The actual step's weights `(batch,)`."""
+        if self.learns_weights:
+            return self._weigh(prepared, changed)
+        weights = tf.gather(self._frozen_weights, sample_ids)
+        return self._trusting(weights, changed)
+
     def _weigh(self, prepared, changed=None, training=False):
-        """Weights `(batch,)`; a label that was changed since is trusted."""
+        """Weights `(batch,)` by the present CurveNet."""
         curves, labels, quality = prepared
         # A sample that was never seen has no class, and no curve but zeros.
         inputs = [curves, tf.maximum(labels, 0)]
@@ -327,6 +340,10 @@ class CurveWeightedModel(WrappedModel):
             weights = self.curve_net([*inputs, quality], training=training)
         else:
             weights = self.curve_net(inputs)
+        return self._trusting(weights, changed)
+
+    def _trusting(self, weights, changed):
+        """The weights, and 1 where a label was changed since, if asked for."""
         if changed is None or not self._trusts_changed_labels:
             return weights
         return tf.where(changed, tf.ones_like(weights), weights)
@@ -448,6 +465,7 @@ class CurveWeightedModel(WrappedModel):
         """Batches beside meta batches; makes what is still to be made."""
         batches = with_curves(train.dataset, self._prepared)
         self._use_loss(batches.element_spec[0], train.num_samples)
+        self._make_room_for_weights(train.num_samples)
         if learns_weights:
             meta = self._meta_batches(meta_data, train)
         else:
@@ -458,6 +476,15 @@ class CurveWeightedModel(WrappedModel):
         self._build_metrics(batches.element_spec[:3])
         self._build_optimizers()
         return tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE)
+
+    def _make_room_for_weights(self, num_samples):
+        weights = self._frozen_weights
+        size = 0 if weights is None else weights.shape[0]
+        if size != num_samples:
+            zeros = tf.zeros([num_samples])
+            self._frozen_weights = variable_of_all_replicas(zeros)
+            self._train_functions = {}
+        self._are_frozen = False
 
     def _build_metrics(self, spec):
         try:
@@ -491,8 +518,12 @@ class CurveWeightedModel(WrappedModel):
                 "No sample weights yet. Expected `fit(..., loss_curves=...)` "
                 "to be called first. Received: a model without loss curves."
             )
-        table = tf.data.Dataset.from_tensor_slices(tuple(self._prepared))
-        weights = [self._weigh(rows).numpy() for rows in table.batch(8192)]
+        num_samples = len(self._prepared.labels)
+        blocks = [slice(i, i + _BLOCK) for i in range(0, num_samples, _BLOCK)]
+        weights = [
+            self._weigh([table[block] for table in self._prepared]).numpy()
+            for block in blocks
+        ]
         return np.concatenate(weights).astype(np.float32)
 
     @property
@@ -603,6 +634,10 @@ class CurveWeightedModel(WrappedModel):
     def begin_epoch(self, learns_weights):
         """Says whether an epoch learns weights, and looks at the last one."""
         self.learns_weights = learns_weights
+        if not learns_weights and not self._are_frozen:
+            size = self._frozen_weights.shape[0]
+            self._frozen_weights.assign(self.sample_weights()[:size])
+        self._are_frozen = not learns_weights
         self.make_train_function()
         self.problems.clear()
         if self._training_loss.frequencies is not None:

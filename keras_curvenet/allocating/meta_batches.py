@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.probing.epoch_order import made_anew
-from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 
@@ -74,15 +73,8 @@ def chosen_meta_set(loss_curves, train):
     Returns:
         Tuple of their ids, and of their rows `(x, y, sample_weight)`.
     """
-    size, margins = train.num_samples, loss_curves.margins
-    sample_ids = select_meta_samples(
-        LossCurves(
-            loss_curves.values[:size],
-            loss_curves.labels[:size],
-            loss_curves.num_classes,
-            None if margins is None else margins[:size],
-        )
-    )
+    size = train.num_samples
+    sample_ids = select_meta_samples(loss_curves.first(size))
     return sample_ids, rows_of_ids(train.dataset, sample_ids, size)
 
 

@@ -1,11 +1,18 @@
 """What is known of every sample before weights are learned."""
 
+import tempfile
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.probing.loss_curves import LossCurves
+
+# Rows that are worked on at a time.
+_BLOCK = 65536
+
+# Curves that take more are kept on the disk.
+_MOST_BYTES = 2**28
 
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
@@ -50,23 +57,53 @@ def prepared_curves(loss_curves):
             "`LossCurves`, such as `recorder.loss_curves`. Received: "
             f"{type(loss_curves).__name__}."
         )
-    if np.isnan(loss_curves.values).all():
+    if (loss_curves.labels < 0).all() or all(
+        np.isnan(column).all() for column in loss_curves.loss_columns
+    ):
         raise ValueError(
             "Invalid value for argument `loss_curves`. Expected the losses of "
             f"samples that were seen. Received: {loss_curves}, all NaN."
         )
-    curves = loss_curves.class_centered()
-    if loss_curves.margins is not None:
-        margins, means, _ = loss_curves.filled_margins()
-        # A sample that was never seen has no class, and no curve but zeros.
-        margins = margins - means[np.maximum(loss_curves.labels, 0)]
-        margins = margins[:, -curves.shape[1] :]
-        margins = np.clip(margins, -_LARGEST_MARGIN, _LARGEST_MARGIN)
-        curves = np.concatenate([curves, margins.astype(np.float32)], axis=1)
+    curves = _centered_rows(loss_curves)
     scores = np.clip(label_quality_scores(loss_curves), 1e-4, 1.0 - 1e-4)
     quality = np.log(scores / (1.0 - scores))
     quality = np.nan_to_num(quality, nan=0.0).astype(np.float32)
     return PreparedCurves(curves, loss_curves.labels, quality)
+
+
+def _centered_rows(loss_curves):
+    """Float32 `(num_samples, curve_length)`: losses, and margins beside them.
+
+    Rows of many samples are in a file without a name, which is mapped into
+    memory and goes with the array.
+    """
+    skip_epochs = loss_curves.checked_skip_epochs()
+    columns = [(1.0, c) for c in loss_curves.loss_columns[skip_epochs:]]
+    margins = loss_curves.margin_columns
+    if margins is not None:  # Wrong labels have large losses, and low margins.
+        columns += [(-1.0, column) for column in margins[skip_epochs:]]
+    statistics = [
+        loss_curves.statistics_of(sign * column) for sign, column in columns
+    ]
+    labels = loss_curves.labels
+    rows = _empty_rows(len(labels), len(columns))
+    for start in range(0, len(labels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for index, (sign, column) in enumerate(columns):
+            centered = statistics[index].centered(
+                sign * column[block], labels[block]
+            )
+            if sign < 0.0:
+                centered = np.clip(-centered, -_LARGEST_MARGIN, _LARGEST_MARGIN)
+            rows[block, index] = centered
+    return rows
+
+
+def _empty_rows(num_rows, length):
+    if num_rows * length * 4 <= _MOST_BYTES:
+        return np.empty((num_rows, length), np.float32)
+    file = tempfile.TemporaryFile()
+    return np.memmap(file, np.float32, "w+", shape=(num_rows, length))
 
 
 def refuse_missing_curves(prepared, num_samples):

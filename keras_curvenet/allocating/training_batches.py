@@ -77,17 +77,28 @@ def with_curves(dataset, prepared):
     """Batches `(x, y, sample_weight, sample_id, prepared)`, looked up by id.
 
     The look-up runs on the host, inside tf.data, where an id without a curve
-    is an error.
+    is an error. Curves are read from where they are, memory or disk, and never
+    become a part of the graph.
 
     Args:
         dataset: Batches `(x, y, sample_weight, sample_id)`.
         prepared: `PreparedCurves` of all samples.
     """
-    tables = keras.tree.map_structure(tf.convert_to_tensor, tuple(prepared))
+    tables = tuple(prepared)
+
+    def rows_of(sample_ids):
+        if (sample_ids < 0).any():
+            raise IndexError(f"sample ids such as {sample_ids.min()}")
+        return tuple(np.asarray(table[sample_ids]) for table in tables)
 
     def look_up(x, y, sample_weight, sample_ids):
-        rows = tuple(tf.gather(table, sample_ids) for table in tables)
-        return x, y, sample_weight, sample_ids, rows
+        ids = tf.cast(sample_ids, tf.int64)
+        rows = tf.numpy_function(
+            rows_of, [ids], [table.dtype for table in tables], stateful=False
+        )
+        for row, table in zip(rows, tables, strict=True):
+            row.set_shape([sample_ids.shape[0], *table.shape[1:]])
+        return x, y, sample_weight, sample_ids, tuple(rows)
 
     return dataset.map(look_up, tf.data.AUTOTUNE)
 

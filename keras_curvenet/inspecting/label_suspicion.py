@@ -79,19 +79,30 @@ def label_suspicion(curves):
             "Invalid value for argument `curves`. Expected loss curves of at "
             f"least two epochs. Received: {curves}. Record more epochs."
         )
-    recorded = curves.values if curves.margins is None else curves.margins
-    seen = ~np.isnan(recorded).all(axis=1)
+    columns = curves.margin_columns or curves.loss_columns
+    never_seen = np.ones(curves.num_samples, bool)
+    for column in columns:
+        never_seen &= np.isnan(column)
     values = np.full(curves.num_samples, np.nan)
-    if not seen.any():
+    if never_seen.all():
         return LabelSuspicion(values, 0)
+    seen = ~never_seen if never_seen.any() else slice(None)
     labels = curves.labels[seen]
-    if curves.margins is None:
-        losses = curves.filled()[0][seen]
-        values[seen], _ = _most_telling(losses, labels)
+    has_margins = curves.margin_columns is not None
+
+    def filled(column):
+        statistics = curves.statistics_of(column)
+        return statistics.filled(column, curves.labels)[seen]
+
+    def evidence(column):
+        return np.tanh(filled(-column) / 2.0) if has_margins else filled(column)
+
+    values[seen], epochs, share = _most_telling(columns, evidence, labels)
+    if not has_margins:
         return LabelSuspicion(values, _num_high_losses(values[seen]))
-    margins = curves.filled_margins()[0][seen]
-    values[seen], how = _most_telling(np.tanh(-margins / 2.0), labels)
-    raw = _relative(-margins, labels, *how)
+
+    raw = _sum(columns[slice(*epochs)], lambda column: filled(-column))
+    raw = _relative(raw / (epochs[1] - epochs[0]), labels, share)
     threshold, separation = two_groups(raw)
     num_low_margins = np.count_nonzero(raw > threshold)
     most = most_wrong_labels(curves, separation)
@@ -120,10 +131,10 @@ def most_wrong_labels(curves, separation):
     """
     size = curves.num_epochs
     first = max(1, size // 10)
-    early = _unexplained(curves.values[:, first : max(size // 4, first) + 1])
+    early = _unexplained(curves.loss_columns[first : max(size // 4, first) + 1])
     if separation >= _LEAST_SEPARATION_OF_MARGINS:
         return early
-    late = _unexplained(curves.values[:, size // 2 :])
+    late = _unexplained(curves.loss_columns[size // 2 :])
     if early - late > _MOST_DISAGREEMENT:
         warnings.warn(
             f"{curves} do not tell how many labels are wrong: between "
@@ -136,35 +147,65 @@ def most_wrong_labels(curves, separation):
     return min(early, late)
 
 
-def _unexplained(losses):
+def _unexplained(columns):
     """1 minus the likelihood of the labels that the network is surest of."""
-    seen = ~np.isnan(losses)
-    counts = seen.sum(axis=1)
+    likelihoods = np.zeros(len(columns[0]))
+    counts = np.zeros(len(likelihoods), np.int32)
+    for column in columns:
+        seen = ~np.isnan(column)
+        likelihoods += np.where(seen, np.exp(-column), 0.0)
+        counts += seen
     if not counts.any():
         return 1.0
-    likelihoods = np.where(seen, np.exp(-losses), 0.0).sum(axis=1)
     likelihoods = likelihoods[counts > 0] / counts[counts > 0]
     return float(np.clip(1.0 - np.quantile(likelihoods, _SUREST), 0.0, 1.0))
 
 
-def _most_telling(evidence, labels):
-    """Relative evidence that separates samples best, and how it was made."""
-    size = evidence.shape[1]
-    ranges = [(0, size), (0, size // 2), (size // 4, size), (size // 2, size)]
-    candidates = [
-        (epochs, share)
-        for epochs in dict.fromkeys(ranges)
-        if epochs[0] < epochs[1]
-        for share in _CLASS_SHARES
-    ]
-    relative = [_relative(evidence, labels, *how) for how in candidates]
-    best = np.argmax([two_groups(values)[1] for values in relative])
-    return relative[best], candidates[best]
+def _sum(columns, evidence):
+    """Float64 `(n,)`: the evidence of columns, a column at a time."""
+    return sum(evidence(column).astype(np.float64) for column in columns)
 
 
-def _relative(evidence, labels, epochs, share):
-    """Mean evidence over epochs, minus a share of the class's mean."""
-    values = evidence[:, slice(*epochs)].mean(axis=1)
+def _most_telling(columns, evidence, labels):
+    """Relative evidence that separates samples best, and how it was made.
+
+    Args:
+        columns: List of columns, of two epochs or more.
+        evidence: Function of a column to float `(n,)`.
+        labels: Int `(n,)`.
+
+    Returns:
+        Tuple of the relative evidence, the range of epochs and the class's
+        share.
+    """
+    size = len(columns)
+    # All ranges are made of these three parts, each read once.
+    limits = (0, size // 4, size // 2, size)
+    parts = {
+        limits[i : i + 2]: _sum(columns[slice(*limits[i : i + 2])], evidence)
+        for i in range(3)
+    }
+    best = None
+    for epochs in dict.fromkeys(
+        [(0, size), (0, size // 2), (size // 4, size), (size // 2, size)]
+    ):
+        if epochs[0] == epochs[1]:
+            continue
+        mean = sum(
+            part
+            for (first, last), part in parts.items()
+            if epochs[0] <= first and last <= epochs[1]
+        ) / (epochs[1] - epochs[0])
+        for share in _CLASS_SHARES:
+            relative = _relative(mean, labels, share)
+            separation = two_groups(relative)[1]
+            if best is None or separation > best[0]:
+                best = separation, relative, epochs, share
+    return best[1:]
+
+
+def _relative(values, labels, share):
+    """Mean evidence, minus a share of the class's mean."""
     counts = np.bincount(labels)
     means = np.bincount(labels, values) + _SHRINKAGE * values.mean()
     return values - share * (means / (counts + _SHRINKAGE))[labels]

@@ -1,42 +1,78 @@
-"""Curves without gaps, and the mean curves of their classes."""
+"""One epoch of all curves without gaps, from what its classes have."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 
-def filled_curves(values, labels, num_classes, shrinkage):
-    """Fills the gaps of curves from their classes.
+class ColumnStatistics(NamedTuple):
+    """What the classes have in one epoch.
+
+    Attributes:
+        class_means: Float32 `(num_classes,)`, each shrunk toward the overall
+            mean.
+        overall_mean: Float.
+        fillers: Float32 `(num_classes,)`, for samples that were not seen.
+        largest: Float32 `(num_classes,)`, for values that were not finite.
+    """
+
+    class_means: np.ndarray
+    overall_mean: float
+    fillers: np.ndarray
+    largest: np.ndarray
+
+    def filled(self, column, labels):
+        """Float32 `(n,)`, all finite: values of samples of these labels."""
+        column = np.array(column, np.float32)
+        if not np.isfinite(column).all():
+            labels = np.maximum(labels, 0)
+            missing = np.isnan(column)
+            column[missing] = self.fillers[labels[missing]]
+            infinite = np.isposinf(column)
+            column[infinite] = self.largest[labels[infinite]]
+        return column
+
+    def centered(self, column, labels):
+        """The same relative to the classes' means."""
+        means = self.class_means[np.maximum(labels, 0)]
+        return self.filled(column, labels) - means
+
+
+def column_statistics(column, labels, num_classes, shrinkage):
+    """What the classes have in one epoch.
 
     Args:
-        values: Float `(num_samples, num_epochs)`. NaN is filled with the mean
-            of the class in that epoch, and +inf with its largest finite value
-            (that of all classes, where it has none).
+        column: Float32 `(num_samples,)`: NaN where a sample was not seen, which
+            is filled with the mean of the class, and +inf where a value was
+            not finite, which becomes the class's largest finite one (that of
+            all classes, where it has none).
         labels: Int `(num_samples,)`; -1 for a sample of no class.
         num_classes: Int.
         shrinkage: Float >= 0. As how many more samples of the overall mean a
             class's mean counts.
 
     Returns:
-        Tuple of float64 arrays: the curves `(num_samples, num_epochs)`, the
-        classes' means `(num_classes, num_epochs)`, each shrunk toward the
-        overall mean, and the overall mean `(num_epochs,)`.
+        `ColumnStatistics`.
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    sums = np.zeros((num_classes, values.shape[1]))
-    counts = np.zeros_like(sums)
-    largest = np.full_like(sums, -np.inf)
-    for label in range(num_classes):
-        members = labels == label
-        rows, seen = values[members], finite[members]
-        sums[label] = np.sum(rows, axis=0, where=seen)
-        counts[label] = seen.sum(axis=0)
-        largest[label] = np.max(rows, 0, where=seen, initial=-np.inf)
-    overall = sums.sum(0) / np.maximum(counts.sum(0), 1)
+    counted = np.isfinite(column) & (labels >= 0)
+    if counted.all():
+        known, known_labels = column, labels
+    else:
+        known, known_labels = column[counted], labels[counted]
+    sums = np.bincount(known_labels, known, num_classes)
+    counts = np.bincount(known_labels, minlength=num_classes)
+    overall = sums.sum() / max(counts.sum(), 1)
     means = (sums + shrinkage * overall) / (counts + shrinkage)
     fillers = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
-    largest_of_all = np.where(counts.sum(0) > 0, largest.max(0), 0.0)
-    largest = np.where(counts > 0, largest, largest_of_all)
-    labels = np.maximum(labels, 0)
-    values = np.where(np.isnan(values), fillers[labels], values)
-    values = np.where(np.isposinf(values), largest[labels], values)
-    return values, means, overall
+    largest = np.zeros(num_classes)
+    if np.isposinf(column).any():
+        largest = np.full(num_classes, -np.inf)
+        np.maximum.at(largest, known_labels, known)
+        of_all = known.max() if known.size else 0.0
+        largest = np.where(counts > 0, largest, of_all)
+    return ColumnStatistics(
+        means.astype(np.float32),
+        float(overall),
+        fillers.astype(np.float32),
+        largest.astype(np.float32),
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.filled_curves import filled_curves
+from keras_curvenet.probing.filled_curves import column_statistics
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 2  # Version 1 had no margins.
@@ -56,10 +56,13 @@ class LossCurves:
             predictions were not finite.
 
     Attributes:
-        values: Float32 `(num_samples, num_epochs)`, read-only.
         labels: Int64 `(num_samples,)`, read-only.
         num_classes: Int.
-        margins: Float32 `(num_samples, num_epochs)`, read-only, or None.
+        loss_columns: List of float32 `(num_samples,)`, one for each epoch. What
+            a recorder wrote into a folder is mapped there, not in memory; all
+            of this package reads it a column at a time. `values` puts the
+            columns together, in memory.
+        margin_columns: The same for margins, or None.
 
     Raises:
         ValueError: If shapes do not match, labels are out of range or not
@@ -87,31 +90,50 @@ class LossCurves:
                 "shape (num_samples, num_epochs) with at least one of each. "
                 f"Received: values of shape {values.shape}."
             )
-        if np.isneginf(values).any():
-            raise ValueError(
-                "Invalid value for argument `values`. Expected losses, NaN "
-                "(not seen) or +inf (not finite). Received: -inf for "
-                f"{int(np.isneginf(values).sum())} value(s)."
-            )
-        self.values = values
-        self.labels = _checked_labels(labels, values)
-        self.num_classes = _checked_num_classes(num_classes, self.labels)
-        self.margins = None
         if margins is not None:
-            self.margins = _checked_margins(margins, values)
-            self.margins.setflags(write=False)
-        self.values.setflags(write=False)
+            margins = list(_checked_margins(margins, values).T)
+        self._set(list(values.T), labels, num_classes, margins)
+
+    def _set(self, losses, labels, num_classes, margins):
+        """Takes over columns, a float32 `(num_samples,)` for each epoch."""
+        never_seen = np.ones(len(losses[0]), bool)
+        for column in losses:
+            if np.isneginf(column).any():
+                raise ValueError(
+                    "Invalid value for argument `values`. Expected losses, NaN "
+                    "(not seen) or +inf (not finite). Received: -inf for "
+                    f"{int(np.isneginf(column).sum())} value(s)."
+                )
+            never_seen &= np.isnan(column)
+        self.labels = _checked_labels(labels, never_seen)
+        self.num_classes = _checked_num_classes(num_classes, self.labels)
         self.labels.setflags(write=False)
+        self.loss_columns, self.margin_columns = losses, margins
+        self._values = self._margins = None
+
+    @property
+    def values(self):
+        """Float32 `(num_samples, num_epochs)`, read-only."""
+        if self._values is None:
+            self._values = _as_rows(self.loss_columns)
+        return self._values
+
+    @property
+    def margins(self):
+        """Float32 `(num_samples, num_epochs)`, read-only, or None."""
+        if self._margins is None and self.margin_columns is not None:
+            self._margins = _as_rows(self.margin_columns)
+        return self._margins
 
     @property
     def num_samples(self):
         """Int: number of samples."""
-        return self.values.shape[0]
+        return len(self.labels)
 
     @property
     def num_epochs(self):
         """Int: number of recorded epochs."""
-        return self.values.shape[1]
+        return len(self.loss_columns)
 
     def class_centered(self, skip_epochs=None):
         """The curves as CurveNet reads them: relative to their class.
@@ -119,7 +141,7 @@ class LossCurves:
         The mean curve of the observed class is subtracted, so that a hard
         class does not look like a mislabelled one. The mean of a class of few
         samples is shrunk toward the mean over all samples. Gaps are filled as
-        `filled` says.
+        `ColumnStatistics` says.
 
         Reference: Jiang et al., 2022, section "CurveNet"; the reference code
         subtracts the plain class mean.
@@ -134,6 +156,16 @@ class LossCurves:
         Raises:
             ValueError: If fewer than two epochs were recorded or are left.
         """
+        skip_epochs = self.checked_skip_epochs(skip_epochs)
+        columns = self.loss_columns[skip_epochs:]
+        centered = np.empty((self.num_samples, len(columns)), np.float32)
+        for index, column in enumerate(columns):
+            statistics = self.statistics_of(column)
+            centered[:, index] = statistics.centered(column, self.labels)
+        return centered
+
+    def checked_skip_epochs(self, skip_epochs=None):
+        """Int: leading epochs to leave out, of which two or more are left."""
         if skip_epochs is None:
             skip_epochs = min(5, self.num_epochs // 16)
         checked_int("skip_epochs", skip_epochs, 0)
@@ -143,49 +175,34 @@ class LossCurves:
                 f"leading ones to skip. Received: {self.num_epochs} recorded "
                 f"epoch(s) and skip_epochs={skip_epochs}. Record more epochs."
             )
-        values, means, _ = self.filled()
-        centered = values - means[np.maximum(self.labels, 0)]
-        return centered[:, skip_epochs:].astype(np.float32)
+        return skip_epochs
 
-    def filled(self):
-        """The curves without gaps, and their mean curves.
+    def statistics_of(self, column):
+        """What the classes have in one epoch, to fill and center it.
 
-        Epochs in which a sample was not seen are filled with the mean of its
-        class in that epoch, and losses that were not finite with its largest
-        finite one (that of all classes, where it has none).
+        Args:
+            column: One of `loss_columns`, or of `margin_columns`, negated.
 
         Returns:
-            Tuple of float64 arrays: the curves `(num_samples, num_epochs)`, the
-            classes' means `(num_classes, num_epochs)`, each shrunk toward the
-            overall mean, and the overall mean `(num_epochs,)`.
+            `ColumnStatistics`.
         """
-        return filled_curves(
-            self.values, self.labels, self.num_classes, _SHRINKAGE
+        return column_statistics(
+            column, self.labels, self.num_classes, _SHRINKAGE
         )
 
-    def filled_margins(self):
-        """The margins without gaps, and their mean curves.
-
-        Gaps are filled as `filled` does; margins that were not finite with the
-        smallest finite one of the class (or of all classes).
-
-        Returns:
-            Tuple of float64 arrays as of `filled`: the margins, the classes'
-            means, and the overall mean.
-
-        Raises:
-            ValueError: If there are no margins.
-        """
-        if self.margins is None:
-            raise ValueError(
-                "Expected loss curves with margins. Received: margins=None. "
-                "Record them with a LossCurveRecorder, from a classifier with "
-                "one output and one of Keras's crossentropies as its loss."
-            )
-        negated = filled_curves(
-            -self.margins, self.labels, self.num_classes, _SHRINKAGE
+    def first(self, num_samples):
+        """The curves of the first samples."""
+        if num_samples == self.num_samples:
+            return self
+        margins = self.margin_columns
+        curves = type(self).__new__(type(self))
+        curves._set(
+            [column[:num_samples] for column in self.loss_columns],
+            self.labels[:num_samples],
+            self.num_classes,
+            margins and [column[:num_samples] for column in margins],
         )
-        return tuple(-part for part in negated)
+        return curves
 
     def to_dataframe(self):
         """The curves as a pandas table, for other tools.
@@ -285,15 +302,21 @@ class LossCurves:
     @classmethod
     def of_columns(cls, recorded):
         """The curves of `RecordedColumns`."""
-        values = np.stack(recorded.losses, axis=1)
-        labels = np.where(np.isnan(values).all(axis=1), -1, recorded.labels)
-        margins = recorded.margins
-        if margins is not None:
-            margins = np.stack(margins, axis=1)
-        return cls(values, labels, recorded.num_classes, margins)
+        never_seen = np.ones(len(recorded.labels), bool)
+        for column in recorded.losses:
+            never_seen &= np.isnan(column)
+        labels = np.where(never_seen, -1, recorded.labels)
+        curves = cls.__new__(cls)
+        curves._set(
+            list(recorded.losses),
+            labels,
+            recorded.num_classes,
+            recorded.margins,
+        )
+        return curves
 
     def __repr__(self):
-        margins = "" if self.margins is None else ", with margins"
+        margins = "" if self.margin_columns is None else ", with margins"
         return (
             f"<LossCurves num_samples={self.num_samples}, num_epochs="
             f"{self.num_epochs}, num_classes={self.num_classes}{margins}>"
@@ -319,7 +342,8 @@ def _as_numbers(curves, argument):
         is_text = any(isinstance(item, (str, bytes)) for item in items)
         if is_text or given.dtype.kind in "SUcMm":
             raise TypeError(f"an array of dtype {given.dtype}")
-        return np.array(given, dtype=np.float32)
+        # Columns are what is read.
+        return np.array(given, dtype=np.float32, order="F")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected an array of "
@@ -347,13 +371,22 @@ def _checked_margins(margins, values):
     return margins
 
 
-def _checked_labels(labels, values):
+def _as_rows(columns):
+    """Read-only float32 `(num_samples, num_epochs)` of columns."""
+    rows = np.empty((len(columns[0]), len(columns)), np.float32, order="F")
+    for index, column in enumerate(columns):
+        rows[:, index] = column
+    rows.setflags(write=False)
+    return rows
+
+
+def _checked_labels(labels, never_seen):
     """Int64 labels `(num_samples,)`; ValueError where they are not that."""
     labels = np.array(labels)
-    if labels.shape != values.shape[:1]:
+    if labels.shape != never_seen.shape:
         raise ValueError(
             "Invalid value for argument `labels`. Expected one label for each "
-            f"of {values.shape[0]} samples. Received: labels of shape "
+            f"of {len(never_seen)} samples. Received: labels of shape "
             f"{labels.shape}."
         )
     if labels.dtype.kind not in "iub":
@@ -365,7 +398,7 @@ def _checked_labels(labels, values):
                 f"{labels.ravel()[:3].tolist()}."
             )
     labels = labels.astype(np.int64)
-    bad = (labels < -1) | ((labels == -1) & ~np.isnan(values).all(axis=1))
+    bad = (labels < -1) | ((labels == -1) & ~never_seen)
     if bad.any():
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels >= 0 (-1 "

@@ -78,12 +78,12 @@ def test_margins_are_compared_as_differences_of_probabilities():
 
 def test_a_part_of_the_class_mean_is_subtracted():
     # Two samples of the mean of all, 2, are added to the class's three.
-    evidence = np.array([[1.0], [1.0], [1.0], [4.0], [3.0]])
+    evidence = np.array([1.0, 1.0, 1.0, 4.0, 3.0])
     relative = label_suspicion._relative(
-        evidence, np.array([0, 0, 0, 1, 1]), (0, 1), 0.5
+        evidence, np.array([0, 0, 0, 1, 1]), 0.5
     )
     means = np.array([3.0 + 4.0, 7.0 + 4.0]) / [5.0, 4.0]
-    expected = evidence[:, 0] - 0.5 * np.repeat(means, [3, 2])
+    expected = evidence - 0.5 * np.repeat(means, [3, 2])
     np.testing.assert_allclose(relative, expected)
 
 

@@ -267,10 +267,20 @@ def test_table():
 # --- Margins without gaps ----------------------------------------------------
 
 
+def filled_margins(curves):
+    """The margins, the classes' means, and the overall mean, by epoch."""
+    parts = []
+    for margins in curves.margin_columns:
+        statistics = curves.statistics_of(-margins)
+        filled = statistics.filled(-margins, curves.labels)
+        parts.append((filled, statistics.class_means, statistics.overall_mean))
+    return tuple(-np.stack(part, axis=-1) for part in zip(*parts, strict=True))
+
+
 def test_filled_margins_by_hand(shrinkage_of_two):
     margins = [[1, -2], [3, -INF], [NAN, -4], [7, NAN], [9, -3]]
     curves = kcn.LossCurves(np.ones((5, 2)), [0, 0, 0, 1, 1], margins=margins)
-    filled, means, overall = curves.filled_margins()
+    filled, means, overall = filled_margins(curves)
     # Epoch 0. Class 0 has 1 and 3: the gap becomes 2.
     # Epoch 1. Class 0 has -2 and -4: -inf becomes -4. The gap becomes -3.
     expected = [[1, -2], [3, -4], [2, -4], [7, -3], [9, -3]]
@@ -279,43 +289,57 @@ def test_filled_margins_by_hand(shrinkage_of_two):
     # (-6 - 2 * 3) / 4. Class 1: (16 + 2 * 5) / 4 and (-3 - 2 * 3) / 3.
     np.testing.assert_array_equal(overall, [5, -3])
     np.testing.assert_array_equal(means, [[3.5, -3], [6.5, -3]])
-    assert {a.dtype for a in (filled, means, overall)} == {np.dtype("f8")}
+    assert filled.dtype == np.float32
 
 
 @pytest.mark.parametrize(("gap", "expected"), [(NAN, 2), (-INF, 1)])
 def test_margins_of_a_class_without_a_finite_one(gap, expected):
     margins = [[1, 1], [3, 5], [gap, 3]]
     curves = kcn.LossCurves(np.ones((3, 2)), [0, 0, 1], margins=margins)
-    assert curves.filled_margins()[0][2].tolist() == [expected, 3]
+    assert filled_margins(curves)[0][2].tolist() == [expected, 3]
 
 
 @pytest.mark.parametrize("gap", [NAN, -INF])
 def test_margins_of_an_epoch_without_a_finite_one(gap):
     margins = [[gap, 1], [gap, 3], [gap, 5]]
     curves = kcn.LossCurves(np.ones((3, 2)), [0, 1, 1], margins=margins)
-    for part in curves.filled_margins():
+    for part in filled_margins(curves):
         assert np.isfinite(part).all()
         np.testing.assert_array_equal(part[..., 0], 0)
 
 
 def test_filled_margins_of_samples_never_seen_are_finite():
     curves = random_curves()
-    assert all(np.isfinite(part).all() for part in curves.filled_margins())
+    assert all(np.isfinite(part).all() for part in filled_margins(curves))
 
 
 def test_margins_change_no_losses():
     curves = random_curves()
     plain = without_margins(curves)
-    for part, other in zip(curves.filled(), plain.filled(), strict=True):
-        assert part.tobytes() == other.tobytes()
+    np.testing.assert_array_equal(curves.values, plain.values)
     np.testing.assert_array_equal(
         curves.class_centered(), plain.class_centered()
     )
 
 
-def test_filled_margins_need_margins():
-    with pytest.raises(ValueError, match="Received: margins=None"):
-        without_margins(random_curves()).filled_margins()
+def test_values_are_made_of_columns_when_they_are_asked_for():
+    curves = random_curves()
+    assert curves.values.dtype == np.float32
+    assert curves.values is curves.values
+    for epoch, column in enumerate(curves.loss_columns):
+        np.testing.assert_array_equal(curves.values[:, epoch], column)
+    with pytest.raises(ValueError, match="read-only"):
+        curves.values[0] = 1.0
+
+
+def test_the_first_samples():
+    curves = random_curves()
+    first = curves.first(3)
+    np.testing.assert_array_equal(first.values, curves.values[:3])
+    np.testing.assert_array_equal(first.margins, curves.margins[:3])
+    np.testing.assert_array_equal(first.labels, curves.labels[:3])
+    assert first.num_classes == curves.num_classes
+    assert curves.first(curves.num_samples) is curves
 
 
 # --- Files -------------------------------------------------------------------
