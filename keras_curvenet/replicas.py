@@ -72,6 +72,12 @@ def variable_of_all_replicas(value):
     )
 
 
+def has_strategy(model):
+    """Bool: whether a model was made in a strategy's scope, of any size."""
+    with model.distribute_strategy.scope():
+        return tf.distribute.has_strategy()
+
+
 def check_strategy(model, who):
     """Raises ValueError where a model's strategy is not supported.
 

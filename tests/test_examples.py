@@ -106,3 +106,11 @@ def test_find_label_issues(tmp_path):
     assert (output / "label_issues.png").stat().st_size > 1000
     assert "among the first     10:" in printed
     assert len(re.findall(r"^ +\d( +\d+){3}$", printed, re.MULTILINE)) == 10
+
+
+def test_distributed(tmp_path):
+    for _ in range(2):  # The second is resumed at its end.
+        printed = run(
+            "distributed.py", "--devices=2", f"--backup_dir={tmp_path}"
+        )
+        assert "On 2 devices" in printed

@@ -16,8 +16,8 @@ _MOST_CLASSES = 10
 class RunningPredictions:
     """A running mean of the class probabilities of every training sample.
 
-    Of many classes only the ten most probable are kept: 6 bytes for each, at
-    most 60 bytes a sample.
+    Of many classes only the ten most probable are kept, 60 bytes a sample; up
+    to ten classes take 2 bytes each.
 
     Args:
         num_samples: Int, the number of sample ids.
@@ -27,12 +27,15 @@ class RunningPredictions:
     def __init__(self, num_samples, num_classes):
         self.num_samples, self.num_classes = num_samples, num_classes
         self._num_kept = min(num_classes, _MOST_CLASSES)
-        shape = [num_samples, self._num_kept]
+        self._keeps_all = num_classes <= _MOST_CLASSES
         self._probabilities = variable_of_all_replicas(
-            tf.zeros(shape, tf.float16)
+            tf.zeros([num_samples, self._num_kept], tf.float16)
         )
         # As floats: TensorFlow has no int32 variables on a GPU.
-        self._classes = variable_of_all_replicas(tf.zeros(shape, tf.float32))
+        num_named = 0 if self._keeps_all else self._num_kept
+        self._classes = variable_of_all_replicas(
+            tf.zeros([num_samples, num_named], tf.float32)
+        )
 
     @property
     def variables(self):
@@ -81,6 +84,9 @@ class RunningPredictions:
                 f"{predictions.min()} to {predictions.max()}. Pass "
                 "probabilities, not logits."
             )
+        if self._keeps_all:
+            self._probabilities.assign(predictions.astype(np.float16))
+            return
         order = np.argsort(-predictions, axis=1, kind="stable")
         classes = order[:, : self._num_kept]
         kept = np.take_along_axis(predictions, classes, axis=1)
@@ -98,12 +104,13 @@ class RunningPredictions:
         Returns:
             Float32 `(batch, num_classes)`; rows sum to 1.
         """
-        kept = tf.cast(tf.gather(self._probabilities, sample_ids), tf.float32)
-        classes = tf.cast(tf.gather(self._classes, sample_ids), tf.int32)
-        means = tf.reduce_sum(
-            tf.one_hot(classes, self.num_classes) * kept[:, :, tf.newaxis],
-            axis=1,
-        )
+        means = tf.cast(tf.gather(self._probabilities, sample_ids), tf.float32)
+        if not self._keeps_all:
+            classes = tf.cast(tf.gather(self._classes, sample_ids), tf.int32)
+            means = tf.reduce_sum(
+                tf.one_hot(classes, self.num_classes) * means[:, :, tf.newaxis],
+                axis=1,
+            )
         totals = tf.reduce_sum(means, axis=1, keepdims=True)
         means = tf.math.divide_no_nan(means, totals)
         return tf.where(totals > 0.0, means, probabilities)
@@ -119,16 +126,18 @@ class RunningPredictions:
         before = self.of_batch(sample_ids, probabilities)
         means = _MOMENTUM * before + (1.0 - _MOMENTUM) * probabilities
         finite = tf.reduce_all(tf.math.is_finite(means), 1, keepdims=True)
-        kept, classes = tf.math.top_k(means, self._num_kept)
+        kept = means
+        if not self._keeps_all:
+            kept, classes = tf.math.top_k(means, self._num_kept)
+            classes = tf.where(
+                finite,
+                tf.cast(classes, tf.float32),
+                tf.gather(self._classes, sample_ids),
+            )
+            self._classes.scatter_update(tf.IndexedSlices(classes, sample_ids))
         kept = tf.where(
             finite,
             tf.cast(kept, tf.float16),
             tf.gather(self._probabilities, sample_ids),
         )
-        classes = tf.where(
-            finite,
-            tf.cast(classes, tf.float32),
-            tf.gather(self._classes, sample_ids),
-        )
         self._probabilities.scatter_update(tf.IndexedSlices(kept, sample_ids))
-        self._classes.scatter_update(tf.IndexedSlices(classes, sample_ids))

@@ -75,4 +75,5 @@ class WrappedModel(keras.Model):
 
     def _compile_as_base(self):
         if not self.compiled:
-            self.compile(**compile_arguments(self.base_model))
+            with self.distribute_strategy.scope():
+                self.compile(**compile_arguments(self.base_model))

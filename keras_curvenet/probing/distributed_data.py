@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_curvenet.replicas import has_strategy
+
 # Where a model under a strategy keeps it; no public name leads to it.
 _DATASET = "_keras_curvenet_dataset"
 
@@ -39,13 +41,13 @@ def num_outputs(model, x_spec):
 
 def dataset_behind(iterator, model):
     """The dataset that `model.fit` steps through."""
-    if model.distribute_strategy.num_replicas_in_sync > 1:
+    if has_strategy(model):
         dataset = getattr(model, _DATASET, None)
         if dataset is None:
             raise ValueError(
                 "Expected `recorder.set_model(model)` to be called before "
-                f"`fit`. Received: model '{model.name}' under a strategy of "
-                "several replicas, without that call."
+                f"`fit`. Received: model '{model.name}' under a strategy, "
+                "without that call."
             )
         return dataset
     # No public name leads from an iterator back to its dataset.

@@ -27,6 +27,7 @@ from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.replicas import check_strategy
+from keras_curvenet.replicas import has_strategy
 from keras_curvenet.replicas import of_all_replicas
 
 # What the names of its arrays begin with in a backup.
@@ -183,7 +184,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         _RECORDERS[model] = self
-        if self._is_distributed():
+        if has_strategy(model):
             build_from_spec(model)
 
     def on_train_begin(self, logs=None):
@@ -308,9 +309,6 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._record.assign(arrays)
         self._steps = step
 
-    def _is_distributed(self):
-        return self.model.distribute_strategy.num_replicas_in_sync > 1
-
     def _recorded(self):
         return RecordedColumns(
             self._columns, self._margin_columns, self._labels, self._num_classes
@@ -411,7 +409,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
             num_samples = num_samples_of(dataset)
             check_batch_spec(dataset.element_spec)
             self._prepare(num_samples)
-            if self.record_predictions and self._is_distributed():
+            if self.record_predictions and has_strategy(self.model):
                 # A step can't make variables on several replicas.
                 width = num_outputs(self.model, dataset.element_spec[0])
                 self._record.make_predictions(max(width, 2))

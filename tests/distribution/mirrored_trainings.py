@@ -113,6 +113,36 @@ def allocated(num_devices, soft_labels, folder=None):
     return left
 
 
+def check_refusals(num_devices):
+    """Asserts what is said of models that can't be trained here."""
+    train, curves, meta_data, _ = data(*EVEN)
+    scope = scope_of(num_devices)
+
+    def message_of(fit, **kwargs):
+        try:
+            fit(train, verbose=0, **kwargs)
+        except ValueError as error:
+            return str(error)
+        raise AssertionError("nothing was raised")
+
+    outside = network()
+    with scope():
+        weighted = kcn.CurveWeightedModel(outside)
+    given = {"loss_curves": curves, "meta_data": meta_data}
+    assert "made outside" in message_of(weighted.fit, **given)
+    with scope():
+        weighted = kcn.CurveWeightedModel(network(), meta_every=2)
+    assert "Received: meta_every=2" in message_of(weighted.fit, **given)
+    for name, value in (("jit_compile", True), ("steps_per_execution", 2)):
+        with scope():
+            model = network()
+            model.compile("sgd", model.loss, **{name: value})
+        recorder = kcn.LossCurveRecorder()
+        recorder.set_model(model)
+        message = message_of(model.fit, callbacks=[recorder])
+        assert f"argument `{name}`" in message
+
+
 def main(folder, num_devices):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
@@ -123,7 +153,9 @@ def main(folder, num_devices):
         if num_devices <= 2 or soft_labels is None:
             name = f"allocate-{soft_labels}-{num_devices}.npz"
             np.savez(folder / name, **allocated(num_devices, soft_labels))
-    if num_devices == 2:  # Resumed at its end: nothing is trained again.
+    if num_devices == 2:
+        check_refusals(num_devices)
+        # Resumed at its end: nothing is trained again.
         first, second = (
             allocated(2, None, folder / "backup") for _ in range(2)
         )
