@@ -58,7 +58,7 @@ WRONG_USES = {
         lambda: kcn.with_sample_ids(kcn.with_sample_ids((x, y))),
         ValueError,
         "argument `dataset`",
-        "Received: dataset=<_AssertCardinalityDataset e",
+        "which `with_sample_ids` made already",
     ),
     "ids infinite": (
         lambda: kcn.with_sample_ids(slices((x, y)).repeat()),

@@ -97,14 +97,16 @@ class LossCurves:
     def _set(self, losses, labels, num_classes, margins):
         """Takes over columns, a float32 `(num_samples,)` for each epoch."""
         never_seen = np.ones(len(losses[0]), bool)
+        num_refused = 0
         for column in losses:
-            if np.isneginf(column).any():
-                raise ValueError(
-                    "Invalid value for argument `values`. Expected losses, NaN "
-                    "(not seen) or +inf (not finite). Received: -inf for "
-                    f"{int(np.isneginf(column).sum())} value(s)."
-                )
+            num_refused += np.count_nonzero(np.isneginf(column))
             never_seen &= np.isnan(column)
+        if num_refused:
+            raise ValueError(
+                "Invalid value for argument `values`. Expected losses, NaN "
+                "(not seen) or +inf (not finite). Received: -inf for "
+                f"{num_refused} value(s)."
+            )
         self.labels = _checked_labels(labels, never_seen)
         self.num_classes = _checked_num_classes(num_classes, self.labels)
         self.labels.setflags(write=False)
