@@ -4,6 +4,8 @@ import warnings
 
 import keras
 
+from keras_curvenet.probing.class_predictions import are_logits
+
 # Losses of several decisions at once, which are no distribution over classes.
 _BINARY = (
     keras.losses.BinaryCrossentropy,
@@ -97,7 +99,8 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     """The number of classes that a model predicts, those of the curves.
 
     None where its predictions are something else: several outputs or positions,
-    several binary decisions, or another number of classes than the curves have.
+    several binary decisions, or (with a warning, where the loss is a
+    crossentropy) another number of classes than the curves have.
 
     Args:
         base_model: A `keras.Model`.
@@ -119,7 +122,17 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     width = shape[1] if len(shape) == 2 else 1
     if width == 1:
         return 2 if num_classes == 2 else None
-    if width != num_classes or _is_binary(loss):
+    if _is_binary(loss):
+        return None
+    if width != num_classes:
+        if are_logits(loss) is not None:
+            warnings.warn(
+                f"The loss curves are of {num_classes} classes, and the base "
+                f"model predicts {width}: soft labels and balanced classes "
+                "are off. If classes are missing at the end, pass curves with "
+                f"`LossCurves(..., num_classes={width})`.",
+                stacklevel=5,
+            )
         return None
     return width
 

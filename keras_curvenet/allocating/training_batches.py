@@ -61,7 +61,8 @@ def training_batches(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
             "with `keras_curvenet.with_sample_ids`, or arrays x and y. "
             f"Received: x of type {type(x).__name__} and y of type "
-            f"{type(y).__name__}."
+            f"{type(y).__name__}. Of a generator or `PyDataset`, make a "
+            "dataset by `tf.data.Dataset.from_generator` first."
         )
     arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
     if validation_split and validation_data is None:

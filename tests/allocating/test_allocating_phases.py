@@ -83,6 +83,7 @@ def test_labels_of_samples_that_were_never_seen_are_not_changed():
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:The loss curves are of")
 def test_classes_of_a_label_fn_are_not_compared():
     # Two groups of the three classes; then one number, whose sign counts.
     x, y = tiny_models.arrays()

@@ -78,6 +78,7 @@ def binary_columns():
     )
 
 
+@pytest.mark.filterwarnings("ignore:The loss curves are of")
 @pytest.mark.parametrize("argument", ["soft_labels", "balance_classes"])
 @pytest.mark.parametrize(
     ("make_model", "loss", "curves"),
@@ -132,6 +133,20 @@ def test_parts_that_the_loss_does_not_allow(make_model, loss, curves, argument):
         meta_data=(x, y),
     )
     assert np.isfinite(history["loss"] + history["meta_loss"]).all()
+
+
+def test_another_number_of_classes_warns():
+    weighted = weighted_model(curve_net=tiny_models.curve_net(num_classes=4))
+    message = "are of 4 classes, and the base model predicts 3: soft labels"
+    with pytest.warns(UserWarning, match=message) as record:
+        weighted.fit(
+            tiny_models.with_ids(),
+            loss_curves=tiny_models.loss_curves(num_classes=4),
+            meta_data=tiny_models.meta_dataset(),
+            shuffle=False,
+            verbose=0,
+        )
+    assert record[0].filename == __file__
 
 
 @pytest.mark.parametrize("argument", ["soft_labels", "balance_classes"])

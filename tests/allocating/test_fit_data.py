@@ -189,6 +189,7 @@ def test_a_later_fit_chooses_again():
     np.testing.assert_array_equal(weighted.meta_sample_ids, chosen)
 
 
+@pytest.mark.filterwarnings("ignore:The loss curves are of")
 @ignore_few
 def test_classes_without_samples_need_no_meta_samples():
     curves = tiny_models.loss_curves(num_classes=5)
