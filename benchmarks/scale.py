@@ -10,9 +10,11 @@ the resident memory that they need beyond what the process had before:
 
     python benchmarks/scale.py --what=curves --samples=1280000 --epochs=90
 
-What a backup costs:
+What a backup costs, of whole trainings and of the beliefs alone, which are what
+grows with the samples:
 
     python benchmarks/scale.py --what=backup --samples=100000
+    python benchmarks/scale.py --what=beliefs --samples=10000000
 """
 
 import json
@@ -32,11 +34,16 @@ from absl import flags
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating.prepared_curves import prepared_curves
+from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
+from keras_curvenet.resuming.backup_folder import Backup
+from keras_curvenet.resuming.backup_folder import BackupFolder
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("what", "epochs", ["epochs", "curves", "backup"], "Measured.")
+flags.DEFINE_enum(
+    "what", "epochs", ["epochs", "curves", "backup", "beliefs"], "Measured."
+)
 flags.DEFINE_integer("samples", 1_000_000, "Rows.")
 flags.DEFINE_integer("epochs", 30, "Recorded epochs, for curves and backup.")
 flags.DEFINE_integer("batch_size", 4096, "Rows in a batch.")
@@ -232,9 +239,31 @@ def backup_costs():
     return figures
 
 
+def belief_costs():
+    """Dict of what a backup of the beliefs alone takes."""
+    beliefs, seconds = RunningPredictions(FLAGS.samples, NUM_CLASSES), []
+    with tempfile.TemporaryDirectory() as path:
+        folder = BackupFolder(path)
+        folder.open()
+        for number in range(FLAGS.rounds):
+            start = time.perf_counter()
+            arrays = {
+                f"beliefs/{index}": variable.numpy()
+                for index, variable in enumerate(beliefs.variables)
+            }
+            folder.save(Backup(number, 0, arrays, {}))
+            seconds.append(time.perf_counter() - start)
+        size = max(p.stat().st_size for p in pathlib.Path(path).iterdir())
+    return {
+        "seconds of a backup": round(statistics.median(seconds), 2),
+        "MB of a backup": round(size / 1e6, 1),
+    }
+
+
 def main(argv):
     del argv
     measure = {
+        "beliefs": belief_costs,
         "epochs": epoch_ratios,
         "curves": curve_costs,
         "backup": backup_costs,
