@@ -1,6 +1,8 @@
 """Small models, small data and counters, for all tests."""
 
 import contextlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -94,6 +96,30 @@ class _Counter:
     def count(self):
         """Int: what was counted so far."""
         return int(self._count())
+
+
+@contextlib.contextmanager
+def locked_by_another_process(path):
+    """A file that another process has while this runs."""
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys\n"
+            "file = open(sys.argv[1], 'ab')\n"
+            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+            "print('locked', flush=True)\n"
+            "sys.stdin.read()",
+            str(path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout.readline() == b"locked\n"
+        yield
+    finally:
+        holder.communicate()
 
 
 @contextlib.contextmanager

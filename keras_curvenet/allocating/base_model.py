@@ -5,6 +5,7 @@ import warnings
 import keras
 
 from keras_curvenet.probing.class_predictions import are_logits
+from keras_curvenet.probing.class_predictions import predictions_spec
 
 # Losses of several decisions at once, which are no distribution over classes.
 _BINARY = (
@@ -79,20 +80,13 @@ def check_inputs(base_model, x_spec, argument):
                     expected.dtype == "string"
                 ):
                     raise TypeError(f"expected dtype {expected.dtype}")
-        _output_spec(base_model, x_spec)
+        predictions_spec(base_model, x_spec)
     except Exception as error:  # Whatever a layer raises.
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected inputs that "
             f"the base model '{base_model.name}' takes. Received: inputs of "
             f"{x_spec} ({error})."
         ) from error
-
-
-def _output_spec(base_model, x_spec):
-    inputs = keras.tree.map_structure(
-        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
-    )
-    return base_model.compute_output_spec(inputs)
 
 
 def class_outputs(base_model, x_spec, loss, num_classes):
@@ -110,7 +104,7 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     """
     outputs = getattr(base_model, "outputs", None)
     if outputs is None:
-        outputs = _output_spec(base_model, x_spec)
+        outputs = predictions_spec(base_model, x_spec)
     outputs = keras.tree.flatten(outputs)
     if len(outputs) != 1 or len(keras.tree.flatten(loss)) != 1:
         return None

@@ -102,7 +102,7 @@ def checked_meta_optimizer(meta_optimizer):
         ) from error
 
 
-def checked_loss_name(argument, name):
+def check_loss_name(argument, name):
     """Raises ValueError where no loss of Keras has the name."""
     if name.lower() in ("crossentropy", "ce"):
         return

@@ -17,9 +17,9 @@ from keras_curvenet.allocating.batch_problems import without_invalid_inputs
 from keras_curvenet.allocating.batch_problems import zero_unless
 from keras_curvenet.allocating.checked_arguments import check_curve_net
 from keras_curvenet.allocating.checked_arguments import check_fit_arguments
+from keras_curvenet.allocating.checked_arguments import check_loss_name
 from keras_curvenet.allocating.checked_arguments import check_scope
 from keras_curvenet.allocating.checked_arguments import check_switch
-from keras_curvenet.allocating.checked_arguments import checked_loss_name
 from keras_curvenet.allocating.checked_arguments import checked_meta_epochs
 from keras_curvenet.allocating.checked_arguments import checked_meta_optimizer
 from keras_curvenet.allocating.checked_arguments import with_callback
@@ -583,7 +583,7 @@ class CurveWeightedModel(WrappedModel):
             meta_optimizer = default_meta_optimizer(self.optimizer)
         self.meta_optimizer = checked_meta_optimizer(meta_optimizer)
         if isinstance(meta_loss, str):
-            checked_loss_name("meta_loss", meta_loss)
+            check_loss_name("meta_loss", meta_loss)
         self._split = None
         self._compiled_losses = CompiledLosses(
             self._compile_loss, loss, meta_loss

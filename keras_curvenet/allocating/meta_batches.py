@@ -1,7 +1,5 @@
 """The meta set as an endless stream of batches beside the training batches."""
 
-import random
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -153,7 +151,7 @@ def _endless(dataset, buffer_size):
             buffer_size, seed=seed, reshuffle_each_iteration=True
         ).repeat(),
         like=dataset.repeat(),
-        seed=random.randrange(2**31),
+        seed=None,
     )
 
 

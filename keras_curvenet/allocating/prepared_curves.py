@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # Rows that are worked on at a time.
@@ -57,9 +58,7 @@ def prepared_curves(loss_curves):
             "`LossCurves`, such as `recorder.loss_curves`. Received: "
             f"{type(loss_curves).__name__}."
         )
-    if (loss_curves.labels < 0).all() or all(
-        np.isnan(column).all() for column in loss_curves.loss_columns
-    ):
+    if never_seen(loss_curves.loss_columns).all():
         raise ValueError(
             "Invalid value for argument `loss_curves`. Expected the losses of "
             f"samples that were seen. Received: {loss_curves}, all NaN."

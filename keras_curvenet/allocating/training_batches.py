@@ -13,6 +13,7 @@ from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays
+from keras_curvenet.probing.sample_ids import with_row_weights
 
 
 class TrainingBatches(NamedTuple):
@@ -115,11 +116,8 @@ def _batches_of_arrays(arrays, batch_size, shuffle):
     Returns:
         A tuple of the batched `tf.data.Dataset` and the number of rows.
     """
-    arrays = rows_of_arrays(arrays)
+    arrays = with_row_weights(rows_of_arrays(arrays))
     num_samples = len(keras.tree.flatten(arrays)[0])
-    if len(arrays) == 2:
-        ones = np.ones(num_samples, keras.config.floatx())
-        arrays = (*arrays, ones)
     tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
     rows = tf.data.Dataset.range(num_samples)
     if shuffle:

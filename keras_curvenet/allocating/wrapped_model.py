@@ -3,6 +3,7 @@
 import keras
 
 from keras_curvenet.allocating.base_model import compile_arguments
+from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
 
@@ -60,18 +61,8 @@ class WrappedModel(keras.Model):
         return self.base_model.output_names
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Builds metrics from what the data is said to be, under a strategy.
-
-        Keras takes the mean of a batch over the replicas, which fails where
-        their parts differ in size (keras#19246), or hold sample ids.
-        """
-        if self._distribute_strategy is None or iterator is None:
-            return
-        spec = iterator.data_adapter.get_tf_dataset().element_spec
-        if has_sample_ids(spec):
-            spec = spec[:3]
-        with self.distribute_strategy.scope():
-            self._symbolic_build(data_batch=spec)
+        if self._distribute_strategy is not None and iterator is not None:
+            build_from_spec(self, iterator.data_adapter.get_tf_dataset())
 
     def _compile_as_base(self):
         if not self.compiled:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_curvenet.inspecting.two_groups import two_groups
+from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # How much of a sample's class is subtracted from its evidence. Nothing makes
@@ -80,13 +81,11 @@ def label_suspicion(curves):
             f"least two epochs. Received: {curves}. Record more epochs."
         )
     columns = curves.margin_columns or curves.loss_columns
-    never_seen = np.ones(curves.num_samples, bool)
-    for column in columns:
-        never_seen &= np.isnan(column)
+    unseen = never_seen(columns)
     values = np.full(curves.num_samples, np.nan)
-    if never_seen.all():
+    if unseen.all():
         return LabelSuspicion(values, 0)
-    seen = ~never_seen if never_seen.any() else slice(None)
+    seen = ~unseen if unseen.any() else slice(None)
     labels = curves.labels[seen]
     has_margins = curves.margin_columns is not None
 

@@ -35,6 +35,19 @@ def are_logits(loss):
     return False if loss in _CROSSENTROPIES else None
 
 
+def predictions_spec(model, x_spec):
+    """What a model predicts for inputs of a spec, as symbolic tensors.
+
+    Args:
+        model: A built `keras.Model`.
+        x_spec: Structure of `tf.TensorSpec`.
+    """
+    inputs = keras.tree.map_structure(
+        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
+    )
+    return model.compute_output_spec(inputs)
+
+
 def class_columns(y_pred, from_logits):
     """Float32 `(batch, num_classes)`: predictions with a column a class.
 

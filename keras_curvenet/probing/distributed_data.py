@@ -2,29 +2,36 @@
 
 import keras
 
+from keras_curvenet.probing.class_predictions import predictions_spec
+from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
 
 # Where a model under a strategy keeps it; no public name leads to it.
 _DATASET = "_keras_curvenet_dataset"
 
 
-def build_from_spec(model):
-    """Lets a model under a strategy be built from what its data is said to be.
+def build_from_spec(model, dataset):
+    """Builds a model under a strategy from what its data is said to be.
 
     Keras builds it from the mean of a batch over the replicas, which fails
     where their parts differ in size (keras#19246), or hold sample ids.
     """
+    spec = dataset.element_spec
+    if has_sample_ids(spec):
+        spec = spec[:3]
+    with model.distribute_strategy.scope():
+        model._symbolic_build(data_batch=spec)
+
+
+def remember_dataset(model):
+    """Lets a model under a strategy be built so, and keep its dataset."""
     if hasattr(model, _DATASET):
         return
 
     def build(iterator=None, data_batch=None):
         dataset = iterator.data_adapter.get_tf_dataset()
         setattr(model, _DATASET, dataset)
-        spec = dataset.element_spec
-        if isinstance(spec, tuple):
-            spec = spec[:3]  # Without sample ids.
-        with model.distribute_strategy.scope():
-            model._symbolic_build(data_batch=spec)
+        build_from_spec(model, dataset)
 
     setattr(model, _DATASET, None)
     model._maybe_symbolic_build = build
@@ -32,10 +39,7 @@ def build_from_spec(model):
 
 def num_outputs(model, x_spec):
     """Int: the width of a model's one output, for inputs of a spec."""
-    inputs = keras.tree.map_structure(
-        lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
-    )
-    (output,) = keras.tree.flatten(model.compute_output_spec(inputs))
+    (output,) = keras.tree.flatten(predictions_spec(model, x_spec))
     return output.shape[-1] if len(output.shape) > 1 else 1
 
 

@@ -53,10 +53,9 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
             f"`tf.data.Dataset`. Received: {type(dataset).__name__}. Make one "
             "with `keras_curvenet.with_sample_ids`."
         )
-    if seed is None:
-        seed = random.randrange(2**31)
     checked_int("buffer_size", buffer_size, 1)
-    checked_int("seed", seed, 0)
+    if seed is not None:
+        checked_int("seed", seed, 0)
     return made_anew(
         lambda epoch_seed: dataset.shuffle(
             buffer_size, seed=epoch_seed, reshuffle_each_iteration=False
@@ -74,8 +73,10 @@ def made_anew(make_dataset, like, seed):
     Args:
         make_dataset: Function of an int64 seed, a tensor, to a dataset.
         like: A dataset whose sample ids and size the result has.
-        seed: Int >= 0.
+        seed: Int >= 0, or None, as of `shuffle_by_epoch`.
     """
+    if seed is None:
+        seed = random.randrange(2**31)
     passes = tf.Variable(-1, dtype=tf.int64, trainable=False)
     _PASSES[id(passes)] = passes
     # Two seeds share no order before a billion epochs.

@@ -5,6 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 
+def never_seen(columns):
+    """Bool `(num_samples,)`: which samples are NaN in all columns."""
+    unseen = np.ones(len(columns[0]), bool)
+    for column in columns:
+        unseen &= np.isnan(column)
+    return unseen
+
+
 class ColumnStatistics(NamedTuple):
     """What the classes have in one epoch.
 

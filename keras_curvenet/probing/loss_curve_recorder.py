@@ -12,9 +12,9 @@ from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
-from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.distributed_data import dataset_behind
 from keras_curvenet.probing.distributed_data import num_outputs
+from keras_curvenet.probing.distributed_data import remember_dataset
 from keras_curvenet.probing.epoch_record import EpochRecord
 from keras_curvenet.probing.label_margins import margins_if_told
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -185,7 +185,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         super().set_model(model)
         _RECORDERS[model] = self
         if has_strategy(model):
-            build_from_spec(model)
+            remember_dataset(model)
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -305,7 +305,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Takes over what the epoch's first steps recorded."""
         arrays = _of_record(arrays)
         if self._record is None:
-            self._record = EpochRecord(len(arrays["losses"]))
+            self._record = self._new_record(len(arrays["losses"]))
         self._record.assign(arrays)
         self._steps = step
 
@@ -392,10 +392,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Takes over `RecordedColumns` of an earlier process."""
         self._columns, self._margin_columns = recorded.losses, recorded.margins
         self._labels, self._num_classes = recorded.labels, recorded.num_classes
-        with self.model.distribute_strategy.scope():
-            self._record = EpochRecord(len(recorded.labels))
+        self._record = self._new_record(len(recorded.labels))
         self._record.labels.assign(recorded.labels)
         self._record.set_multi_hot(recorded.num_classes == 1)
+
+    def _new_record(self, num_samples):
+        with self.model.distribute_strategy.scope():
+            return EpochRecord(num_samples)
 
     def _before_step(self, iterator):
         """Counts steps and, at the first, makes room for the dataset's ids.
@@ -419,8 +422,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def _prepare(self, num_samples):
         """Makes room for as many samples as the dataset has ids."""
         if self._next_column == 0 and self._steps == 1:
-            with self.model.distribute_strategy.scope():
-                self._record = EpochRecord(num_samples)
+            self._record = self._new_record(num_samples)
         elif self._record.num_samples != num_samples:
             raise ValueError(
                 "Expected the dataset whose first epochs were recorded, with "

@@ -1,8 +1,6 @@
 """Loss curves: what the probing stage leaves behind."""
 
 import os
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -10,23 +8,12 @@ from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.filled_curves import column_statistics
+from keras_curvenet.probing.filled_curves import never_seen
+from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 2  # Version 1 had no margins.
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
-
-# What NumPy and zipfile raise on files that are not what they should be.
-_DAMAGED = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 # A class's mean curve counts as this many more samples of the mean over all
 # classes, so that a class of one or two samples still has curves that differ
@@ -90,24 +77,25 @@ class LossCurves:
                 "shape (num_samples, num_epochs) with at least one of each. "
                 f"Received: values of shape {values.shape}."
             )
+        values.setflags(write=False)
+        margin_columns = None
         if margins is not None:
-            margins = list(_checked_margins(margins, values).T)
-        self._set(list(values.T), labels, num_classes, margins)
+            margins = _checked_margins(margins, values)
+            margins.setflags(write=False)
+            margin_columns = list(margins.T)
+        self._set(list(values.T), labels, num_classes, margin_columns)
+        self._values, self._margins = values, margins
 
     def _set(self, losses, labels, num_classes, margins):
         """Takes over columns, a float32 `(num_samples,)` for each epoch."""
-        never_seen = np.ones(len(losses[0]), bool)
-        num_refused = 0
-        for column in losses:
-            num_refused += np.count_nonzero(np.isneginf(column))
-            never_seen &= np.isnan(column)
+        num_refused = sum(np.count_nonzero(np.isneginf(c)) for c in losses)
         if num_refused:
             raise ValueError(
                 "Invalid value for argument `values`. Expected losses, NaN "
                 "(not seen) or +inf (not finite). Received: -inf for "
                 f"{num_refused} value(s)."
             )
-        self.labels = _checked_labels(labels, never_seen)
+        self.labels = _checked_labels(labels, losses)
         self.num_classes = _checked_num_classes(num_classes, self.labels)
         self.labels.setflags(write=False)
         self.loss_columns, self.margin_columns = losses, margins
@@ -278,7 +266,7 @@ class LossCurves:
                 _refuse_other_content(content)
                 version = content.pop("format_version").item()
                 num_classes = content.pop("num_classes").item()
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 raise ValueError(
                     "Invalid value for argument `filepath`. Expected a file "
                     "that `LossCurves.save` wrote. Received: filepath="
@@ -304,10 +292,7 @@ class LossCurves:
     @classmethod
     def of_columns(cls, recorded):
         """The curves of `RecordedColumns`."""
-        never_seen = np.ones(len(recorded.labels), bool)
-        for column in recorded.losses:
-            never_seen &= np.isnan(column)
-        labels = np.where(never_seen, -1, recorded.labels)
+        labels = np.where(never_seen(recorded.losses), -1, recorded.labels)
         curves = cls.__new__(cls)
         curves._set(
             list(recorded.losses),
@@ -382,13 +367,13 @@ def _as_rows(columns):
     return rows
 
 
-def _checked_labels(labels, never_seen):
+def _checked_labels(labels, losses):
     """Int64 labels `(num_samples,)`; ValueError where they are not that."""
     labels = np.array(labels)
-    if labels.shape != never_seen.shape:
+    if labels.shape != losses[0].shape:
         raise ValueError(
             "Invalid value for argument `labels`. Expected one label for each "
-            f"of {len(never_seen)} samples. Received: labels of shape "
+            f"of {len(losses[0])} samples. Received: labels of shape "
             f"{labels.shape}."
         )
     if labels.dtype.kind not in "iub":
@@ -400,7 +385,7 @@ def _checked_labels(labels, never_seen):
                 f"{labels.ravel()[:3].tolist()}."
             )
     labels = labels.astype(np.int64)
-    bad = (labels < -1) | ((labels == -1) & ~never_seen)
+    bad = (labels < -1) | ((labels == -1) & ~never_seen(losses))
     if bad.any():
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels >= 0 (-1 "

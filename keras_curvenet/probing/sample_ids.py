@@ -103,12 +103,10 @@ def with_sample_ids(dataset):
 def _rows_with_ids(arrays):
     """Slices of arrays, the id beside them."""
     num_samples = len(keras.tree.flatten(arrays)[0])
-    is_weighted = len(arrays) == 3
-    if not is_weighted:
-        arrays = (*arrays, np.ones(num_samples, keras.config.floatx()))
     ids = np.arange(num_samples, dtype=np.int64)
-    dataset = tf.data.Dataset.from_tensor_slices((*arrays, ids))
-    return _as_origin(dataset, num_samples, is_weighted)
+    rows = (*with_row_weights(arrays), ids)
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    return _as_origin(dataset, num_samples, len(arrays) == 3)
 
 
 def _elements_with_ids(dataset):
@@ -254,6 +252,14 @@ def rows_of_arrays(arrays, argument="x"):
             f"Received: shapes {shapes}."
         )
     return keras.tree.lists_to_tuples(arrays)
+
+
+def with_row_weights(arrays):
+    """Arrays `(x, y, sample_weight)`; weights are 1 where none were given."""
+    if len(arrays) == 3:
+        return arrays
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    return (*arrays, np.ones(num_samples, keras.config.floatx()))
 
 
 def order_changes(dataset, made_from):

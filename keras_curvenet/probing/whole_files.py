@@ -2,6 +2,21 @@
 
 import contextlib
 import os
+import zipfile
+import zlib
+
+# What NumPy, zipfile and json raise on files that are not what they should be.
+DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextlib.contextmanager

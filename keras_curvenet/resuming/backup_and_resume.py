@@ -95,7 +95,6 @@ class BackupAndResume(keras.callbacks.Callback):
         self._logs = []  # Pairs of an epoch and its logs.
         self._limit = None  # Epochs of the training that was resumed.
         self._resumed_within = None  # A backup from within an epoch.
-        self._skips = False
         self._epoch = 0
         self._last_step = 0
         self._is_pending = False  # Whether an epoch's end is not saved yet.
@@ -115,7 +114,7 @@ class BackupAndResume(keras.callbacks.Callback):
         if self._recorder is not None:
             self._recorder.keep_in(os.path.join(self.backup_dir, "curves"))
         self._limit, self._resumed_within = None, None
-        self._is_pending = self._skips = False
+        self._is_pending = False
         if not self._has_trained:
             backup = next(self._folder.newest_first(), None)
             if backup is not None:
@@ -130,7 +129,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self._save_end()
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self._resumed_within is not None and not self._skips:
+        if self._resumed_within is not None and batch == 0:
             self._skip_steps()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -182,7 +181,6 @@ class BackupAndResume(keras.callbacks.Callback):
     def _skip_steps(self):
         """Lets the steps pass that were made before; the data moves on."""
         model, backup = self.model, self._resumed_within
-        self._skips = True
         train_function, num_left = model.train_function, backup.step
 
         def skip(iterator):
@@ -200,7 +198,7 @@ class BackupAndResume(keras.callbacks.Callback):
             if self._recorder is not None:
                 self._recorder.go_on_within(backup.step, backup.arrays)
             self._last_step = backup.step
-            self._resumed_within, self._skips = None, False
+            self._resumed_within = None
             return train_function(iterator)
 
         model.train_function = skip

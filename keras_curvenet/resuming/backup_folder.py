@@ -4,31 +4,17 @@ import json
 import os
 import re
 import warnings
-import zipfile
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_curvenet.probing.folder_lock import FolderLock
+from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
 _NAME = re.compile(r"backup-(\d{8,})\.npz")
 _NUM_KEPT = 2
-
-# What NumPy, zipfile and json raise on files that are not what they should be.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class Backup(NamedTuple):
@@ -100,7 +86,7 @@ class BackupFolder:
             path = self._path_of(number)
             try:
                 backup = _read(path)
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 warnings.warn(
                     f"The backup '{path}' is damaged "
                     f"({type(error).__name__}: {error}). The one before it is "

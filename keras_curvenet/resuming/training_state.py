@@ -43,13 +43,8 @@ def assign_backup(model, backup, without=()):
     Raises:
         ValueError: If it is a backup of another model. Nothing is changed then.
     """
-    variables = variables_by_name(model)
-
-    def of_groups(items):
-        return {n: x for n, x in items if n.split("/")[0] not in without}
-
-    variables = of_groups(variables.items())
-    arrays = of_groups(backup.arrays.items())
+    variables = _of_groups(variables_by_name(model), lambda g: g not in without)
+    arrays = _of_groups(backup.arrays, lambda g: g not in without)
     _refuse_other_variables(variables, arrays)
     for name, variable in variables.items():
         array = arrays[name]
@@ -60,24 +55,27 @@ def assign_backup(model, backup, without=()):
 
 def fits(model, backup, group):
     """Bool: whether the model has the variables of a group of a backup."""
+    variables = _of_groups(variables_by_name(model), lambda g: g == group)
+    arrays = _of_groups(backup.arrays, lambda g: g == group)
+    return _shapes(variables) == _shapes(arrays)
 
-    def of_group(items):
-        return {n: x for n, x in items if n.split("/")[0] == group}
 
-    try:
-        _refuse_other_variables(
-            of_group(variables_by_name(model).items()),
-            of_group(backup.arrays.items()),
-        )
-    except ValueError:
-        return False
-    return True
+def _of_groups(values, is_chosen):
+    """The values whose names begin with a chosen group's."""
+    return {
+        name: value
+        for name, value in values.items()
+        if is_chosen(name.split("/")[0])
+    }
+
+
+def _shapes(values):
+    return {name: tuple(value.shape) for name, value in values.items()}
 
 
 def _refuse_other_variables(variables, arrays):
     """Raises ValueError unless names and shapes are the same."""
-    expected = {name: tuple(x.shape) for name, x in variables.items()}
-    received = {name: tuple(x.shape) for name, x in arrays.items()}
+    expected, received = _shapes(variables), _shapes(arrays)
     if expected == received:
         return
     differing = sorted(set(expected.items()) ^ set(received.items()))

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import test_loss_curve_recorder as recording
+import testing_utils
 
 import keras_curvenet as kcn
 from keras_curvenet.probing import curve_folder
@@ -204,26 +203,11 @@ def test_a_file_in_a_folder_that_does_not_exist(tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import fcntl, sys\n"
-            "file = open(sys.argv[1], 'ab')\n"
-            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-            "print('locked', flush=True)\n"
-            "sys.stdin.read()",
-            str(tmp_path / ".lock"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert holder.stdout.readline() == b"locked\n"
-        with pytest.raises(ValueError, match="another process records"):
-            CurveFolder(tmp_path).open()
-    finally:
-        holder.communicate()
+    with (
+        testing_utils.locked_by_another_process(tmp_path / ".lock"),
+        pytest.raises(ValueError, match="another process records"),
+    ):
+        CurveFolder(tmp_path).open()
     folder = CurveFolder(tmp_path)
     folder.open()
     folder.close()

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import subprocess
-import sys
 
 import interrupted
 import keras
@@ -396,26 +394,11 @@ def test_a_folder_that_cannot_be_made(train, tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import fcntl, sys\n"
-            "file = open(sys.argv[1], 'ab')\n"
-            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-            "print('locked', flush=True)\n"
-            "sys.stdin.read()",
-            str(tmp_path / ".lock"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert holder.stdout.readline() == b"locked\n"
-        with pytest.raises(ValueError, match="another process trains"):
-            probe(tmp_path)
-    finally:
-        holder.communicate()
+    with (
+        testing_utils.locked_by_another_process(tmp_path / ".lock"),
+        pytest.raises(ValueError, match="another process trains"),
+    ):
+        probe(tmp_path)
 
 
 def test_losses_that_are_not_finite(tmp_path):
