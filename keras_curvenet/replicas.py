@@ -86,17 +86,20 @@ def check_strategy(model, who):
         who: Who asks, for the message.
     """
     strategy = model.distribute_strategy
-    is_default = strategy.num_replicas_in_sync == 1
-    is_mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
-    kinds = (
-        tf.distribute.MultiWorkerMirroredStrategy,
-        tf.distribute.ParameterServerStrategy,
-        tf.distribute.TPUStrategy,
+    is_mirrored = isinstance(
+        strategy,
+        tf.distribute.MirroredStrategy
+        | tf.distribute.MultiWorkerMirroredStrategy,
     )
-    if isinstance(strategy, kinds) or not (is_default or is_mirrored):
+    others = (
+        tf.distribute.ParameterServerStrategy | tf.distribute.TPUStrategy
+    )
+    is_default = strategy.num_replicas_in_sync == 1 and not is_mirrored
+    if isinstance(strategy, others) or not (is_default or is_mirrored):
         raise ValueError(
-            f"{who} works on one device, and on several of one machine under "
-            "`tf.distribute.MirroredStrategy`. Received: model "
+            f"{who} works on one device, on several of one machine under "
+            "`tf.distribute.MirroredStrategy`, and on several machines under "
+            "`tf.distribute.MultiWorkerMirroredStrategy`. Received: model "
             f"'{model.name}' under {type(strategy).__name__}. Build it outside "
             "that strategy's scope."
         )

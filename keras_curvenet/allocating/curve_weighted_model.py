@@ -40,11 +40,13 @@ from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
 from keras_curvenet.allocating.wrapped_model import WrappedModel
 from keras_curvenet.checked_arguments import checked_bool
 from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.probing.distributed_data import refuse_different_data
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.replicas import check_strategy
 from keras_curvenet.replicas import share_of_batch_mean
 from keras_curvenet.replicas import sum_of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
+from keras_curvenet.workers import sharded_by_data
 
 # Samples whose weights are taken at a time, of all.
 _BLOCK = 8192
@@ -475,7 +477,10 @@ class CurveWeightedModel(WrappedModel):
         # Metrics and losses make their variables here, not in a first trace.
         self._build_metrics(batches.element_spec[:3])
         self._build_optimizers()
-        return tf.data.Dataset.zip(batches, meta).prefetch(tf.data.AUTOTUNE)
+        for part in (train.dataset, meta) if learns_weights else ():
+            refuse_different_data(self.distribute_strategy, part)
+        dataset = tf.data.Dataset.zip(batches, meta)
+        return sharded_by_data(dataset).prefetch(tf.data.AUTOTUNE)
 
     def _make_room_for_weights(self, num_samples):
         weights = self._frozen_weights

@@ -14,6 +14,7 @@ from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 from keras_curvenet.probing.sample_ids import with_row_weights
+from keras_curvenet.workers import sharded_by_data
 
 
 class TrainingBatches(NamedTuple):
@@ -130,7 +131,7 @@ def _batches_of_arrays(arrays, batch_size, shuffle):
         return x, y, sample_weight, ids
 
     dataset = rows.batch(batch_size).map(gather, tf.data.AUTOTUNE)
-    return dataset, num_samples
+    return sharded_by_data(dataset), num_samples
 
 
 def _split_off(arrays, validation_split):

@@ -6,6 +6,8 @@ from keras_curvenet.allocating.base_model import compile_arguments
 from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
+from keras_curvenet.workers import function_of_workers
+from keras_curvenet.workers import has_workers
 
 
 class WrappedModel(keras.Model):
@@ -63,6 +65,11 @@ class WrappedModel(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         if self._distribute_strategy is not None and iterator is not None:
             build_from_spec(self, iterator.data_adapter.get_tf_dataset())
+
+    def _make_function(self, step_function):
+        if has_workers(self.distribute_strategy):
+            return function_of_workers(self, step_function)
+        return super()._make_function(step_function)
 
     def _compile_as_base(self):
         if not self.compiled:

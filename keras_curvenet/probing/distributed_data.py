@@ -1,10 +1,17 @@
 """The dataset that `model.fit` was given, on one device or on several."""
 
+import functools
+
 import keras
+import tensorflow as tf
 
 from keras_curvenet.probing.class_predictions import predictions_spec
+from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
+from keras_curvenet.workers import function_of_workers
+from keras_curvenet.workers import has_workers
+from keras_curvenet.workers import refuse_different_workers
 
 # Where a model under a strategy keeps it; no public name leads to it.
 _DATASET = "_keras_curvenet_dataset"
@@ -23,6 +30,39 @@ def build_from_spec(model, dataset):
         model._symbolic_build(data_batch=spec)
 
 
+def refuse_different_data(strategy, dataset):
+    """Raises ValueError where workers have other data, or in another order.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+        dataset: Batches `(x, y, ...)`, with sample ids or not.
+    """
+    if not has_workers(strategy):
+        return
+    policy = dataset.options().experimental_distribute.auto_shard_policy
+    with passes_unchanged():
+        first = next(dataset.take(1).as_numpy_iterator(), ())
+    # Inputs may be augmented at random, by each worker for itself.
+    compared = keras.tree.flatten(first[1:2] + first[3:4])
+    refuse_different_workers(
+        strategy,
+        "the data",
+        {
+            "its size": str(int(dataset.cardinality())),
+            "its form": str(dataset.element_spec),
+            "its first batch": b"".join(part.tobytes() for part in compared),
+        },
+    )
+    by_data = tf.data.experimental.AutoShardPolicy.DATA
+    if has_sample_ids(dataset.element_spec) and policy != by_data:
+        raise ValueError(
+            "Expected a dataset with sample ids that is sharded by data among "
+            "workers, as `with_sample_ids` leaves it. Received: the policy "
+            f"{policy}, with which ids would name other samples on each "
+            "worker. Leave `auto_shard_policy` as it is."
+        )
+
+
 def remember_dataset(model):
     """Lets a model under a strategy be built so, and keep its dataset."""
     if hasattr(model, _DATASET):
@@ -31,10 +71,13 @@ def remember_dataset(model):
     def build(iterator=None, data_batch=None):
         dataset = iterator.data_adapter.get_tf_dataset()
         setattr(model, _DATASET, dataset)
+        refuse_different_data(model.distribute_strategy, dataset)
         build_from_spec(model, dataset)
 
     setattr(model, _DATASET, None)
     model._maybe_symbolic_build = build
+    if has_workers(model.distribute_strategy):
+        model._make_function = functools.partial(function_of_workers, model)
 
 
 def num_outputs(model, x_spec):

@@ -29,6 +29,7 @@ from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.replicas import check_strategy
 from keras_curvenet.replicas import has_strategy
 from keras_curvenet.replicas import of_all_replicas
+from keras_curvenet.workers import is_chief
 
 # What the names of its arrays begin with in a backup.
 _PREFIX = "recorder/"
@@ -192,7 +193,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         check_strategy(model, "LossCurveRecorder")
         self._next_column = None
         self._is_weighted = None
-        if self._storage:
+        if self._storage and is_chief(model.distribute_strategy):
             self._storage.open()
         self._restore = record_training_steps(
             model, before_step=self._before_step, write=self._write
@@ -246,7 +247,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "Lower the learning rate if training diverged.",
                 stacklevel=2,
             )
-        if self._storage:
+        if self._storage and is_chief(self.model.distribute_strategy):
             self._save(epoch)
 
     def on_train_end(self, logs=None):
@@ -261,7 +262,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """Keeps the curves in a folder, where they have no place yet."""
         if self._storage is None:
             self._storage = CurveFolder(path)
-            self._storage.open()
+            if is_chief(self.model.distribute_strategy):
+                self._storage.open()
 
     def has_saved(self, epoch):
         """Bool: whether the curves on the disk are those of `epoch` epochs."""

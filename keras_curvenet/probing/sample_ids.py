@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.workers import sharded_by_data
+
 # The number of ids is carried by the dataset object itself, and found again
 # by walking from a derived dataset (shuffled, batched, ...) to its origin:
 # elements hold nothing but x, y, sample_weight and the id.
@@ -150,14 +152,16 @@ def _batches_with_ids(dataset, batch_size):
     with_ids = with_ids.apply(
         tf.data.experimental.assert_cardinality(num_batches)
     )
+    with_ids = _as_origin(with_ids, num_samples, is_weighted)
     for name in ("file_paths", "class_names"):  # Of a folder of images.
         if hasattr(dataset, name):
             setattr(with_ids, name, getattr(dataset, name))
-    return _as_origin(with_ids, num_samples, is_weighted)
+    return with_ids
 
 
 def _as_origin(dataset, num_samples, is_weighted):
-    """Notes on a dataset what is known of its ids."""
+    """A dataset on which is noted what is known of its ids."""
+    dataset = sharded_by_data(dataset)
     setattr(dataset, _NUM_SAMPLES, num_samples)
     setattr(dataset, _IS_WEIGHTED, is_weighted)
     return dataset

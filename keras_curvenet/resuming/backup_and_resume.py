@@ -16,6 +16,8 @@ from keras_curvenet.resuming.backup_folder import BackupFolder
 from keras_curvenet.resuming.training_state import arrays_of
 from keras_curvenet.resuming.training_state import assign_backup
 from keras_curvenet.resuming.training_state import fits
+from keras_curvenet.workers import is_chief
+from keras_curvenet.workers import refuse_different_workers
 
 
 class BackupAndResume(keras.callbacks.Callback):
@@ -90,6 +92,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
         self._recorder = None
+        self._writes = True
         self._has_trained = False  # In this process.
         self._warned_not_saved = False
         self._logs = []  # Pairs of an epoch and its logs.
@@ -108,7 +111,9 @@ class BackupAndResume(keras.callbacks.Callback):
                 f"Received: model '{model.name}', which is not built. Begin it "
                 "with `keras.Input(shape)`, or call it on a batch first."
             )
-        self._folder.open()
+        self._writes = is_chief(model.distribute_strategy)
+        if self._writes:
+            self._folder.open()
         model.optimizer.build(model.trainable_variables)
         self._recorder = recorder_of(model)
         if self._recorder is not None:
@@ -117,6 +122,11 @@ class BackupAndResume(keras.callbacks.Callback):
         self._is_pending = False
         if not self._has_trained:
             backup = next(self._folder.newest_first(), None)
+            refuse_different_workers(
+                model.distribute_strategy,
+                "the backups in `backup_dir`, a folder that all share,",
+                {"the newest": str(backup and (backup.epoch, backup.step))},
+            )
             if backup is not None:
                 self._resume(backup)
 
@@ -222,7 +232,9 @@ class BackupAndResume(keras.callbacks.Callback):
 
     def _save(self, epoch, step, ended_at=0):
         """Writes a backup; training goes on if it can't be written."""
-        arrays = arrays_of(self.model)
+        arrays = arrays_of(self.model)  # By all workers together.
+        if not self._writes:
+            return
         if self._recorder is not None:
             if not self._recorder.has_saved(epoch):
                 return  # Its epoch was interrupted, or its disk is full.

@@ -106,6 +106,8 @@ class BackupFolder:
 
     def _numbers(self):
         """The backups' numbers, the newest last."""
+        if not os.path.isdir(self.path):
+            return []
         matches = map(_NAME.fullmatch, os.listdir(self.path))
         return sorted(int(match.group(1)) for match in matches if match)
 

@@ -1,0 +1,106 @@
+"""Several worker processes that train together (`TF_CONFIG`)."""
+
+import zlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_curvenet.version import __version__
+
+
+def has_workers(strategy):
+    """Bool: whether several processes train under a strategy."""
+    kind = tf.distribute.MultiWorkerMirroredStrategy
+    return isinstance(strategy, kind)
+
+
+def is_chief(strategy):
+    """Bool: whether this process is the one that writes files."""
+    if not has_workers(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    others = "chief" in resolver.cluster_spec().as_dict()
+    if resolver.task_type == "worker":
+        return resolver.task_id == 0 and not others
+    return True  # The chief itself, or without a cluster.
+
+
+def function_of_workers(model, step_function):
+    """What Keras's `_make_function` makes, where several workers train.
+
+    Keras's own reduces the logs of a step over the workers, which fails
+    (keras#20585, keras#20329). Here they are those of this worker; the logs of
+    an epoch are of all of them.
+
+    Args:
+        model: A compiled `keras.Model`.
+        step_function: Its `train_step` or `test_step`.
+
+    Returns:
+        Function of an iterator to the logs of one step.
+    """
+    strategy = model.distribute_strategy
+
+    def step(iterator):
+        logs = strategy.run(step_function, args=(iterator.get_next(),))
+        return keras.tree.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], logs
+        )
+
+    return step if model.run_eagerly else tf.function(step)
+
+
+def sharded_by_data(dataset):
+    """A dataset of which each worker takes its part of every batch.
+
+    TensorFlow would give each worker files of its own where there are some:
+    then ids would name other samples on each.
+    """
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    return dataset.with_options(options)
+
+
+def refuse_different_workers(strategy, what, facts):
+    """Raises ValueError on every worker where they are not alike.
+
+    All of them wait here for each other.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`. Only with workers is something
+            compared.
+        what: String, what should be the same, for the message.
+        facts: Dict from names to strings or bytes, the same names on all.
+    """
+    if not has_workers(strategy):
+        return
+    versions = __version__, tf.__version__, keras.__version__
+    facts = {"the packages' versions": str(versions), **facts}
+    sums = [
+        zlib.crc32(fact.encode() if isinstance(fact, str) else fact)
+        for fact in facts.values()
+    ]
+    own = tf.constant([sums], tf.int64)
+
+    def of_all_workers():
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(tf.identity(own), axis=0)
+
+    results = strategy.experimental_local_results(strategy.run(of_all_workers))
+    rows = np.asarray(results[0])
+    differing = [
+        name
+        for name, column in zip(facts, rows.T, strict=True)
+        if len(set(column.tolist())) > 1
+    ]
+    if differing:
+        raise ValueError(
+            f"Expected {what} to be the same on all workers. Received: "
+            f"workers that differ in {', '.join(differing)}. Run the same "
+            "script on the same data and with the same packages everywhere, "
+            "give the whole data to each worker (TensorFlow shares the batches "
+            "out), and shuffle it by `keras_curvenet.shuffle_by_epoch` after "
+            "`with_sample_ids`, which has a seed."
+        )
