@@ -3,7 +3,6 @@
 import zlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.version import __version__
@@ -82,14 +81,18 @@ def refuse_different_workers(strategy, what, facts):
         zlib.crc32(fact.encode() if isinstance(fact, str) else fact)
         for fact in facts.values()
     ]
-    own = tf.constant([sums], tf.int64)
 
-    def of_all_workers():
+    def gather(own):
         context = tf.distribute.get_replica_context()
         return context.all_gather(tf.identity(own), axis=0)
 
-    results = strategy.experimental_local_results(strategy.run(of_all_workers))
-    rows = np.asarray(results[0])
+    @tf.function
+    def of_all_workers(own):
+        return strategy.experimental_local_results(
+            strategy.run(gather, args=(own,))
+        )
+
+    rows = of_all_workers(tf.constant([sums], tf.int64))[0].numpy()
     differing = [
         name
         for name, column in zip(facts, rows.T, strict=True)

@@ -1,10 +1,15 @@
-"""Trains both stages on so many logical devices; run in its own process.
+"""Trains both stages under a strategy; run in a process of its own.
 
-python mirrored_trainings.py OUTPUT_FOLDER
+    python trainings.py FOLDER devices 4
+    TF_CONFIG=... python trainings.py FOLDER worker   # Of two.
+    TF_CONFIG=... python trainings.py FOLDER interrupted
+
+The last is killed as worker 1 in its second epoch, and goes on the next time.
 """
 
 import contextlib
 import functools
+import os
 import pathlib
 import sys
 
@@ -50,19 +55,21 @@ def network():
 
 @functools.cache  # Collectives of two strategies would mix, too.
 def scope_of(num_devices):
+    if "TF_CONFIG" in os.environ:
+        return tf.distribute.MultiWorkerMirroredStrategy().scope
     if num_devices == 1:
         return contextlib.nullcontext
     devices = [f"CPU:{index}" for index in range(num_devices)]
     return tf.distribute.MirroredStrategy(devices).scope
 
 
-def probed(num_devices):
+def probed(num_devices, filepath=None):
     # Keras takes means of means, which differ where parts are not even.
     train, _, _, validation_data = data(*EVEN)
     keras.utils.set_random_seed(1)
     with scope_of(num_devices)():
         model = network()
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder(filepath, record_predictions=True)
     if num_devices > 1:
         recorder.set_model(model)
     model.fit(
@@ -81,7 +88,7 @@ def probed(num_devices):
     }
 
 
-def allocated(num_devices, soft_labels, folder=None):
+def allocated(num_devices, soft_labels, folder=None, callbacks=()):
     train, curves, meta_data, _ = data(*UNEVEN)
     keras.utils.set_random_seed(2)
     with scope_of(num_devices)():
@@ -97,8 +104,11 @@ def allocated(num_devices, soft_labels, folder=None):
         epochs=NUM_EPOCHS,
         loss_curves=curves,
         meta_data=meta_data,
-        validation_data=train,
-        callbacks=[] if folder is None else [kcn.BackupAndResume(folder)],
+        validation_data=data(*UNEVEN)[0],  # With passes of its own.
+        callbacks=[
+            *callbacks,
+            *([] if folder is None else [kcn.BackupAndResume(folder)]),
+        ],
         verbose=0,
     )
     variables = [*weighted.variables, *weighted.optimizer.variables]
@@ -113,37 +123,82 @@ def allocated(num_devices, soft_labels, folder=None):
     return left
 
 
+def message_of(fit, *args, **kwargs):
+    try:
+        fit(*args, verbose=0, **kwargs)
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("nothing was raised")
+
+
 def check_refusals(num_devices):
     """Asserts what is said of models that can't be trained here."""
     train, curves, meta_data, _ = data(*EVEN)
     scope = scope_of(num_devices)
 
-    def message_of(fit, **kwargs):
-        try:
-            fit(train, verbose=0, **kwargs)
-        except ValueError as error:
-            return str(error)
-        raise AssertionError("nothing was raised")
-
     outside = network()
     with scope():
         weighted = kcn.CurveWeightedModel(outside)
     given = {"loss_curves": curves, "meta_data": meta_data}
-    assert "made outside" in message_of(weighted.fit, **given)
+    assert "made outside" in message_of(weighted.fit, train, **given)
     with scope():
         weighted = kcn.CurveWeightedModel(network(), meta_every=2)
-    assert "Received: meta_every=2" in message_of(weighted.fit, **given)
+    assert "Received: meta_every=2" in message_of(weighted.fit, train, **given)
     for name, value in (("jit_compile", True), ("steps_per_execution", 2)):
         with scope():
             model = network()
             model.compile("sgd", model.loss, **{name: value})
         recorder = kcn.LossCurveRecorder()
         recorder.set_model(model)
-        message = message_of(model.fit, callbacks=[recorder])
+        message = message_of(model.fit, train, callbacks=[recorder])
         assert f"argument `{name}`" in message
 
 
-def main(folder, num_devices):
+def check_refusals_of_workers(index):
+    """Asserts what is said of workers that don't fit together."""
+    train, curves, meta_data, (x, y) = data(*EVEN)
+    other = kcn.with_sample_ids((x, np.roll(y, index))).batch(12)
+    with scope_of(2)():
+        model, weighted = network(), kcn.CurveWeightedModel(network())
+    recorder = kcn.LossCurveRecorder()
+    recorder.set_model(model)
+    message = message_of(model.fit, other, callbacks=[recorder])
+    assert "workers that differ in its first batch" in message, message
+    given = {"loss_curves": curves, "meta_data": meta_data}
+    message = message_of(weighted.fit, other, **given)
+    assert "workers that differ in its first batch" in message, message
+    given["meta_data"] = meta_data[0], np.roll(meta_data[1], index)
+    message = message_of(weighted.fit, train, **given)
+    assert "workers that differ in its first batch" in message, message
+
+
+class Death(keras.callbacks.Callback):
+    """Kills worker 1 within its second epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations.numpy() == 7:
+            os._exit(1)
+
+
+def train_as_worker(folder, is_interrupted):
+    with scope_of(2)():  # Made before any other operation.
+        strategy = tf.distribute.get_strategy()
+    index = strategy.cluster_resolver.task_id
+    backup_dir = folder / "backup_of_workers"
+    if is_interrupted:
+        dies = index == 1 and not backup_dir.exists()
+        callbacks = [Death()] if dies else []
+        left = allocated(2, None, backup_dir, callbacks)
+        np.savez(folder / f"resumed-worker-{index}.npz", **left)
+        return
+    left = probed(2, folder / "curves")
+    np.savez(folder / f"probe-worker-{index}.npz", **left)
+    left = allocated(2, None)
+    np.savez(folder / f"allocate-None-worker-{index}.npz", **left)
+    check_refusals_of_workers(index)
+
+
+def train_on_devices(folder, num_devices):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * num_devices,
@@ -164,4 +219,8 @@ def main(folder, num_devices):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+    output = pathlib.Path(sys.argv[1])
+    if sys.argv[2] == "devices":
+        train_on_devices(output, int(sys.argv[3]))
+    else:
+        train_as_worker(output, is_interrupted=sys.argv[2] == "interrupted")
