@@ -23,11 +23,13 @@ setuptools.setup(
     name="keras-curvenet",
     version=VERSION["__version__"],
     description="Keras models trained on wrong labels and rare classes.",
+    # Its relative links lead nowhere on PyPI while the project has no URL.
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
     packages=setuptools.find_packages(include=["keras_curvenet*"]),
-    package_data={"keras_curvenet": ["py.typed"]},
+    package_data={"keras_curvenet": ["py.typed", "**/*.jinja"]},
     python_requires=">=3.11",
     install_requires=[
         "keras>=3.12,<3.16",
@@ -41,7 +43,6 @@ setuptools.setup(
     },
     classifiers=[
         "Development Status :: 3 - Alpha",
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
