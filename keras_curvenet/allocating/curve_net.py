@@ -36,15 +36,17 @@ class CurveNet(keras.Model):
         curve_length: Int >= 1. Number of epochs in a prepared curve; twice
             that where there are margins beside the losses.
         curve_units: Sequence of ints, the layers that read the curve. The
-            last is also the embedding's size.
+            last is also the embedding's size. Defaults to `(128, 128, 64)`.
         weight_units: Sequence of ints, the layers after the embedding.
+            Defaults to `(128, 64)`.
         min_weight: Float >= 0. The smallest weight; the largest is 1 more.
-        initial_logit: Float. Where the last bias starts.
+            Defaults to 0.02.
+        initial_logit: Float. Where the last bias starts. Defaults to 4.5.
         corrects_quality: Bool. Whether the network's output is a correction,
             0 at first, of logits that are the third input. Its mean over the
             batch (in inference mode, a running mean) is subtracted: CurveNet
             tells samples apart, and leaves how many labels are wrong to the
-            label quality.
+            label quality. Defaults to False.
         **kwargs: `name`, `dtype` and `trainable`, as of any Keras model. The
             dtype is float32 by default, whatever the global policy.
 

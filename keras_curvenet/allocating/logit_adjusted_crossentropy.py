@@ -27,9 +27,12 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             with right labels, `(num_classes,)`, each >= 0. Zero counts as the
             smallest other one.
         from_logits: Bool. Whether predictions are logits, not probabilities.
+            Defaults to False.
         temperature: Float >= 0, the factor of the log frequencies. With 0 this
-            is the plain crossentropy.
-        reduction, name, dtype: As of any Keras loss.
+            is the plain crossentropy. Defaults to 1.0.
+        reduction: As of any Keras loss. Defaults to `"sum_over_batch_size"`.
+        name: As of any Keras loss.
+        dtype: As of any Keras loss.
 
     Call arguments:
         y_true: Int `(batch,)` or `(batch, 1)`, classes; or float `(batch,

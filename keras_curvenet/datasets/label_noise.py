@@ -22,9 +22,9 @@ def corrupt_labels(
             `noise_rate * (1 - n_k / N)` (reference code); `"symmetric"` draws
             uniformly from all C classes, so that labels are really changed
             at a rate of `noise_rate * (C - 1) / C`; `"pair"` takes class
-            `(k + 1) % C`.
+            `(k + 1) % C`. Defaults to `"uniform"`.
         num_classes: Int >= 1, or None for the largest label plus one.
-        seed: Int, seed of the draw.
+        seed: Int >= 0, of the draw. Defaults to 0.
 
     Returns:
         Array like `labels`, a new one.

@@ -23,7 +23,7 @@ def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
         max_per_class: Int >= 1, size of the largest class, or None for the
             size of the smallest class in `labels`, the largest for which
             every class has enough samples.
-        seed: Int, seed of the draw.
+        seed: Int >= 0, of the draw. Defaults to 0.
 
     Returns:
         Int64 `(num_kept,)`: row numbers in increasing order.

@@ -23,8 +23,8 @@ def select_meta_samples(curves, samples_per_class=20, seed=0):
 
     Args:
         curves: `LossCurves` of two epochs or more.
-        samples_per_class: Int >= 1.
-        seed: Int, of the drawing.
+        samples_per_class: Int >= 1. Defaults to 20.
+        seed: Int >= 0, of the draw. Defaults to 0.
 
     Returns:
         Int64 ids, ascending by class.

@@ -10,6 +10,8 @@ from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
 
+__all__ = ["plot_label_issues", "plot_loss_curves", "plot_sample_weights"]
+
 # Colours that colour-blind people tell apart (Okabe and Ito), with line styles
 # for print: by group.
 _STYLES = {
@@ -184,7 +186,7 @@ def plot_label_issues(
         sample_ids: Ids to draw, in this order, or None for the worst that
             `find_label_issues` finds.
         class_names: Sequence of strings, or None for the numbers.
-        max_images: Int >= 1, the largest number of images.
+        max_images: Int >= 1, the largest number of images. Defaults to 24.
         ax: Matplotlib axes whose place the sheet takes, or None for a new
             figure.
 

@@ -28,7 +28,7 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
         buffer_size: Int >= 1, as of `Dataset.shuffle`: how many elements the
             next one is drawn from. The dataset's size shuffles it perfectly.
         seed: Int >= 0, or None for one drawn from Python's generator, which
-            `keras.utils.set_random_seed` sets.
+            `keras.utils.set_random_seed` sets. Defaults to 0.
 
     Returns:
         A `tf.data.Dataset` of the same elements.

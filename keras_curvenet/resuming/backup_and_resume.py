@@ -55,6 +55,7 @@ class BackupAndResume(keras.callbacks.Callback):
             on with the same model (`initial_epoch`) share it.
         save_freq: `"epoch"`, or an int >= 1: also after so many steps in an
             epoch. Steps that were made are then passed over without training.
+            Defaults to `"epoch"`.
 
     Raises:
         ValueError: If `save_freq` is something else; during `fit`, if the
