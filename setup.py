@@ -17,7 +17,19 @@ EXAMPLES = [
     "tensorboard",
     "tensorflow-datasets",
 ]
-TEST = [*EXAMPLES, "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]"]
+TEST = [
+    *EXAMPLES,
+    *DOCS,
+    "build",
+    "hypothesis",
+    "mypy",
+    "pre-commit",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "twine",
+]
 
 setuptools.setup(
     name="keras-curvenet",
@@ -38,6 +50,7 @@ setuptools.setup(
     ],
     extras_require={
         "examples": EXAMPLES,
+        "docs": DOCS,
         "test": TEST,
         "benchmarks": [*EXAMPLES, "cleanlab"],
     },

@@ -1,0 +1,62 @@
+"""The documentation builds without a warning and leaves nothing out."""
+
+import pathlib
+import re
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+import keras_curvenet as kcn
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    finished = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def test_every_public_object_is_on_the_api_page(site):
+    page = (site / "api" / "index.html").read_text()
+    names = set(kcn.__all__) - {"__version__"}
+    names |= {f"datasets.{name}" for name in kcn.datasets.__all__}
+    names |= {f"plots.{name}" for name in kcn.plots.__all__}
+    assert names <= set(re.findall(r'id="keras_curvenet\.([\w.]+)"', page))
+
+
+def test_names_lead_to_the_api_page(site):
+    page = (site / "guides" / "quickstart" / "index.html").read_text()
+    link = r'href="\.\./\.\./api/#keras_curvenet\.CurveWeightedModel"'
+    assert re.search(link, page)
+
+
+def test_every_guide_has_a_page_of_prose_and_code(site):
+    guides = sorted((ROOT / "examples").glob("*.py"))
+    assert guides
+    for guide in guides:
+        page = (site / "guides" / guide.stem / "index.html").read_text()
+        assert "Title:" not in page
+        assert "codehilite" in page
+
+
+def test_guide_becomes_markdown():
+    guide = (
+        '"""\nTitle: Name\nDescription: Purpose.\n\nText.\n"""\n\n'
+        'x = """a\nb"""\n\n"""\n## Part\n"""\n\ny = x  # Why.\n'
+    )
+    as_markdown = runpy.run_path(ROOT / "docs" / "guides.py")["as_markdown"]
+    assert as_markdown(guide) == (
+        "# Name\n\n*Purpose.*\n\nText.\n\n"
+        '```python\nx = """a\nb"""\n```\n\n'
+        "## Part\n\n```python\ny = x  # Why.\n```"
+    )
