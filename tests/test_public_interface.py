@@ -66,3 +66,16 @@ def test_import_needs_none_of_the_extras():
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert finished.stdout.strip() == kcn.__version__, finished.stderr
+
+
+def test_import_loads_nothing_that_keras_does_not():
+    code = (
+        "import sys; import keras; before = {*sys.modules}\n"
+        "import keras_curvenet; print(*{*sys.modules} - before)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    packages = {name.split(".")[0] for name in finished.stdout.split()}
+    expected = {"keras", "tensorflow", *sys.stdlib_module_names}
+    assert packages - expected == {"keras_curvenet"}, finished.stderr
