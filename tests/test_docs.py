@@ -60,3 +60,13 @@ def test_guide_becomes_markdown():
         '```python\nx = """a\nb"""\n```\n\n'
         "## Part\n\n```python\ny = x  # Why.\n```"
     )
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "architecture.svg"])
+def test_architecture_names_files_that_exist(page):
+    text = (ROOT / "docs" / page).read_text()
+    named = set(re.findall(r"(?<!docs/)\b\w+\.py\b", text))
+    assert len(named) > 10
+    assert named <= {
+        path.name for path in (ROOT / "keras_curvenet").rglob("*.py")
+    }
