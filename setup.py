@@ -41,7 +41,14 @@ setuptools.setup(
     license_expression="Apache-2.0",
     license_files=["LICENSE"],
     packages=setuptools.find_packages(include=["keras_curvenet*"]),
-    package_data={"keras_curvenet": ["py.typed", "**/*.jinja"]},
+    package_data={
+        "keras_curvenet": [
+            "py.typed",
+            "**/*.css",
+            "**/*.jinja",
+            "**/*.js",
+        ]
+    },
     python_requires=">=3.11",
     install_requires=[
         "keras>=3.12,<3.16",
