@@ -3,9 +3,11 @@
 import math
 import numbers
 import os
+from collections.abc import Callable
+from typing import Any
 
 
-def checked_int(argument, value, least):
+def checked_int(argument: str, value: Any, least: int) -> int:
     """The int; ValueError unless it is one, and at least `least`."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or value < least:
@@ -16,7 +18,7 @@ def checked_int(argument, value, least):
     return int(value)
 
 
-def checked_ints(argument, values, least):
+def checked_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
     """The ints as a tuple; TypeError or ValueError unless they are ints."""
     if not isinstance(values, (list, tuple)):
         raise TypeError(
@@ -32,7 +34,12 @@ def checked_ints(argument, values, least):
         ) from error
 
 
-def checked_float(argument, value, is_good, expected):
+def checked_float(
+    argument: str,
+    value: Any,
+    is_good: Callable[[float], bool],
+    expected: str,
+) -> float:
     """The float; ValueError unless it is one for which `is_good` holds.
 
     Args:
@@ -50,7 +57,7 @@ def checked_float(argument, value, is_good, expected):
     return float(value)
 
 
-def checked_bool(argument, value):
+def checked_bool(argument: str, value: Any) -> bool:
     """The bool; ValueError unless it is True or False."""
     if not isinstance(value, bool):
         raise ValueError(
@@ -60,7 +67,7 @@ def checked_bool(argument, value):
     return value
 
 
-def checked_path(argument, value):
+def checked_path(argument: str, value: Any) -> str:
     """The path as a string; TypeError unless it is a path."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(

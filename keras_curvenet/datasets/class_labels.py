@@ -1,9 +1,10 @@
 """What counts as an array of class labels."""
 
 import numpy as np
+import numpy.typing as npt
 
 
-def checked_class_labels(labels):
+def checked_class_labels(labels: npt.ArrayLike) -> npt.NDArray[np.integer]:
     """The labels as an array; ValueError where they are not int `(n,)`."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:

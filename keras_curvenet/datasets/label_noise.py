@@ -1,6 +1,7 @@
 """Wrong labels, as the field makes them."""
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import checked_float
 from keras_curvenet.checked_arguments import checked_int
@@ -8,8 +9,12 @@ from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
 def corrupt_labels(
-    labels, noise_rate, kind="uniform", num_classes=None, seed=0
-):
+    labels: npt.ArrayLike,
+    noise_rate: float,
+    kind: str = "uniform",
+    num_classes: int | None = None,
+    seed: int = 0,
+) -> npt.NDArray[np.integer]:
     """Redraws each label with a probability of `noise_rate`.
 
     A redrawn label can be the true one again, except with `"pair"`.

@@ -1,13 +1,19 @@
 """Long-tailed subsets of balanced data."""
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import checked_float
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
-def long_tailed_indices(labels, imbalance_factor, max_per_class=None, seed=0):
+def long_tailed_indices(
+    labels: npt.ArrayLike,
+    imbalance_factor: float,
+    max_per_class: int | None = None,
+    seed: int = 0,
+) -> npt.NDArray[np.int64]:
     """Chooses a long-tailed subset: class k keeps fewer samples than k - 1.
 
     Class k of C keeps `int(n_max * imbalance_factor ** (k / (C - 1)))`

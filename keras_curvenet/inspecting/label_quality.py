@@ -1,8 +1,11 @@
 """Which labels are probably wrong, from the curves alone."""
 
 import numpy as np
+import numpy.typing as npt
 
+from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
+from keras_curvenet.probing.loss_curves import LossCurves
 
 # Typical scores are then about 0.02 and 0.98. Sample weights start there: with
 # 4, accuracy was 0.9 points lower (`benchmarks/RESULTS.md`, "What did not
@@ -10,7 +13,7 @@ from keras_curvenet.inspecting.label_suspicion import label_suspicion
 _LOGIT_GAP = 8.0
 
 
-def label_quality_scores(curves):
+def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
     Margins are averaged over those epochs that tell most, and compared with
@@ -46,7 +49,9 @@ def label_quality_scores(curves):
     return _scores(label_suspicion(curves))
 
 
-def find_label_issues(curves, noise_rate=None):
+def find_label_issues(
+    curves: LossCurves, noise_rate: npt.ArrayLike | None = None
+) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
     How many there are is estimated: samples fall into two groups, the typical
@@ -111,7 +116,7 @@ def find_label_issues(curves, noise_rate=None):
     return order[np.isin(order, np.concatenate(found))]
 
 
-def estimate_noise_rates(curves):
+def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
     """Share of probably wrong labels in each observed class.
 
     Args:
@@ -142,7 +147,7 @@ def estimate_noise_rates(curves):
     )
 
 
-def estimate_class_counts(curves):
+def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
     """Number of probably right labels of each observed class.
 
     Args:
@@ -169,12 +174,14 @@ def estimate_class_counts(curves):
     return right_label_counts(curves, label_quality_scores(curves))
 
 
-def right_label_counts(curves, scores):
+def right_label_counts(
+    curves: LossCurves, scores: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
     """Int64 `(num_classes,)`: samples of each class with scores >= 0.5."""
     return _counts(curves, scores >= 0.5)
 
 
-def _scores(suspicion):
+def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
     """Label quality, from 1 for the least suspicion to 0 for the most.
 
     Between the means of the two groups, the logit falls by `_LOGIT_GAP`.
@@ -191,7 +198,9 @@ def _scores(suspicion):
     return scores
 
 
-def _decision(ranked, num_suspects):
+def _decision(
+    ranked: npt.NDArray[np.float64], num_suspects: int
+) -> tuple[float, float]:
     """Threshold of suspicion, and slope of the scores' logistic function.
 
     Args:
@@ -208,7 +217,9 @@ def _decision(ranked, num_suspects):
     return threshold, _LOGIT_GAP / gap
 
 
-def _counts(curves, chosen):
+def _counts(
+    curves: LossCurves, chosen: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
     """Int64 `(num_classes,)`: how many of the chosen samples each class has."""
     return np.bincount(
         curves.labels[chosen & (curves.labels >= 0)],

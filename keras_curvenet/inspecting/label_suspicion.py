@@ -4,6 +4,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.inspecting.two_groups import two_groups
 from keras_curvenet.probing.filled_curves import never_seen
@@ -43,11 +44,11 @@ class LabelSuspicion(NamedTuple):
         num_suspects: Int, how many of the highest are probably wrong.
     """
 
-    values: np.ndarray
+    values: npt.NDArray[np.float64]
     num_suspects: int
 
 
-def label_suspicion(curves):
+def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     """How suspicious every label is, from margins where there are any.
 
     The evidence of an epoch is the loss, or the margin m as tanh(-m / 2): minus

@@ -3,16 +3,20 @@
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.probing.loss_curves import LossCurves
 
 # Share of the samples with probably right labels, the best of a class, that
 # meta samples are drawn from. Drawing lets them be more than the easiest.
 _DRAWN_FROM = 0.5
 
 
-def select_meta_samples(curves, samples_per_class=20, seed=0):
+def select_meta_samples(
+    curves: LossCurves, samples_per_class: int = 20, seed: int = 0
+) -> npt.NDArray[np.int64]:
     """Ids of a balanced set of samples whose labels are probably right.
 
     Of each observed class, samples are drawn from the better half of those
@@ -75,7 +79,7 @@ def select_meta_samples(curves, samples_per_class=20, seed=0):
     return np.concatenate(chosen).astype(np.int64)
 
 
-def _warn(short, suspect, samples_per_class):
+def _warn(short: list[int], suspect: list[int], samples_per_class: int) -> None:
     """Says for which classes something else was done than asked for."""
     if suspect:
         warnings.warn(

@@ -1,16 +1,18 @@
 """Rare or wrong: a verdict on every sample."""
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import right_label_counts
+from keras_curvenet.probing.loss_curves import LossCurves
 
 # A class is in the tail if it has fewer right labels than this share of the
 # mean over the classes.
 _TAIL_SHARE = 0.5
 
 
-def sample_verdicts(curves):
+def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
     """Tells samples with wrong labels from those of rare classes.
 
     Both have a large loss for most of the training. A sample is a suspect
@@ -55,7 +57,9 @@ def sample_verdicts(curves):
     )
 
 
-def tail_classes(counts, has_samples):
+def tail_classes(
+    counts: npt.NDArray[np.int64], has_samples: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     """Bool `(num_classes,)`: the classes with few samples.
 
     Args:
@@ -64,4 +68,4 @@ def tail_classes(counts, has_samples):
     """
     if not has_samples.any():
         return np.zeros(len(counts), bool)
-    return counts < _TAIL_SHARE * counts[has_samples].mean()
+    return counts < _TAIL_SHARE * float(counts[has_samples].mean())

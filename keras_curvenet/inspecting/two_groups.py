@@ -1,11 +1,12 @@
 """Two groups in a list of values."""
 
 import numpy as np
+import numpy.typing as npt
 
 _MOST_THRESHOLDS = 1_000_000
 
 
-def two_groups(values):
+def two_groups(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The threshold with most variance between the two sides, and its share.
 
     Values above the threshold are the upper group; it is empty where all

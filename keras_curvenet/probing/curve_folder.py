@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.probing.folder_lock import FolderLock
 from keras_curvenet.probing.whole_files import whole_file
@@ -25,9 +26,9 @@ class RecordedColumns(NamedTuple):
         num_classes: Int, or None for the largest label plus one.
     """
 
-    losses: list
-    margins: list | None
-    labels: np.ndarray
+    losses: list[npt.NDArray[np.float32]]
+    margins: list[npt.NDArray[np.float32]] | None
+    labels: npt.NDArray[np.int64]
     num_classes: int | None
 
 
@@ -42,10 +43,11 @@ class CurveFolder:
         path: Path of the folder.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._epochs = []  # The files of each epoch: losses, margins or None.
-        self._columns = []  # What was written into them, or read.
+        # The files of each epoch: losses, margins or None.
+        self._epochs: list[tuple[str, str | None]] = []
+        self._columns: list[tuple] = []  # What was written there, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
         self._lock = FolderLock(self.path, "filepath", "records")
@@ -67,7 +69,7 @@ class CurveFolder:
         """Lets other processes write."""
         self._lock.close()
 
-    def load(self):
+    def load(self) -> RecordedColumns:
         """The recorded columns, mapped into memory.
 
         Returns:
@@ -105,9 +107,9 @@ class CurveFolder:
         self._epochs, self._columns = epochs, columns
         self._labels, self._labels_file = labels, manifest["labels"]
         self._num_written = num_written
-        margins = [margin for _, margin in columns]
-        if any(margin is None for margin in margins):
-            margins = None
+        margins = None
+        if all(margin is not None for _, margin in columns):
+            margins = [margin for _, margin in columns]
         losses = [loss for loss, _ in columns]
         return RecordedColumns(losses, margins, np.array(labels), num_classes)
 

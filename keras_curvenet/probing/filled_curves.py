@@ -1,11 +1,15 @@
 """One epoch of all curves without gaps, from what its classes have."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 
-def never_seen(columns):
+def never_seen(
+    columns: Sequence[npt.NDArray[np.float32]],
+) -> npt.NDArray[np.bool_]:
     """Bool `(num_samples,)`: which samples are NaN in all columns."""
     unseen = np.ones(len(columns[0]), bool)
     for column in columns:
@@ -24,12 +28,14 @@ class ColumnStatistics(NamedTuple):
         largest: Float32 `(num_classes,)`, for values that were not finite.
     """
 
-    class_means: np.ndarray
+    class_means: npt.NDArray[np.float32]
     overall_mean: float
-    fillers: np.ndarray
-    largest: np.ndarray
+    fillers: npt.NDArray[np.float32]
+    largest: npt.NDArray[np.float32]
 
-    def filled(self, column, labels):
+    def filled(
+        self, column: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
         """Float32 `(n,)`, all finite: values of samples of these labels."""
         column = np.array(column, np.float32)
         if not np.isfinite(column).all():
@@ -40,13 +46,20 @@ class ColumnStatistics(NamedTuple):
             column[infinite] = self.largest[labels[infinite]]
         return column
 
-    def centered(self, column, labels):
+    def centered(
+        self, column: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
         """The same relative to the classes' means."""
         means = self.class_means[np.maximum(labels, 0)]
         return self.filled(column, labels) - means
 
 
-def column_statistics(column, labels, num_classes, shrinkage):
+def column_statistics(
+    column: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    num_classes: int,
+    shrinkage: float,
+) -> ColumnStatistics:
     """What the classes have in one epoch.
 
     Args:

@@ -1,16 +1,31 @@
 """Loss curves: what the probing stage leaves behind."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.probing.checked_curves import as_numbers
+from keras_curvenet.probing.checked_curves import checked_labels
+from keras_curvenet.probing.checked_curves import checked_margins
+from keras_curvenet.probing.checked_curves import checked_num_classes
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
+from keras_curvenet.probing.filled_curves import ColumnStatistics
 from keras_curvenet.probing.filled_curves import column_statistics
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
+
+if TYPE_CHECKING:
+    import pandas
 
 _FORMAT_VERSION = 2  # Version 1 had no margins.
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
@@ -69,8 +84,17 @@ class LossCurves:
     ```
     """
 
-    def __init__(self, values, labels, num_classes=None, margins=None):
-        values = _as_numbers(values, "values")
+    _values: npt.NDArray[np.float32] | None
+    _margins: npt.NDArray[np.float32] | None
+
+    def __init__(
+        self,
+        values: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        num_classes: int | None = None,
+        margins: npt.ArrayLike | None = None,
+    ) -> None:
+        values = as_numbers(values, "values")
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(
                 "Invalid value for argument `values`. Expected an array of "
@@ -80,13 +104,19 @@ class LossCurves:
         values.setflags(write=False)
         margin_columns = None
         if margins is not None:
-            margins = _checked_margins(margins, values)
+            margins = checked_margins(margins, values)
             margins.setflags(write=False)
             margin_columns = list(margins.T)
         self._set(list(values.T), labels, num_classes, margin_columns)
         self._values, self._margins = values, margins
 
-    def _set(self, losses, labels, num_classes, margins):
+    def _set(
+        self,
+        losses: list[npt.NDArray[np.float32]],
+        labels: npt.ArrayLike,
+        num_classes: int | None,
+        margins: list[npt.NDArray[np.float32]] | None,
+    ) -> None:
         """Takes over columns, a float32 `(num_samples,)` for each epoch."""
         num_refused = sum(np.count_nonzero(np.isneginf(c)) for c in losses)
         if num_refused:
@@ -95,37 +125,39 @@ class LossCurves:
                 "(not seen) or +inf (not finite). Received: -inf for "
                 f"{num_refused} value(s)."
             )
-        self.labels = _checked_labels(labels, losses)
-        self.num_classes = _checked_num_classes(num_classes, self.labels)
+        self.labels = checked_labels(labels, losses)
+        self.num_classes = checked_num_classes(num_classes, self.labels)
         self.labels.setflags(write=False)
         self.loss_columns, self.margin_columns = losses, margins
         self._values = self._margins = None
 
     @property
-    def values(self):
+    def values(self) -> npt.NDArray[np.float32]:
         """Float32 `(num_samples, num_epochs)`, read-only."""
         if self._values is None:
             self._values = _as_rows(self.loss_columns)
         return self._values
 
     @property
-    def margins(self):
+    def margins(self) -> npt.NDArray[np.float32] | None:
         """Float32 `(num_samples, num_epochs)`, read-only, or None."""
         if self._margins is None and self.margin_columns is not None:
             self._margins = _as_rows(self.margin_columns)
         return self._margins
 
     @property
-    def num_samples(self):
+    def num_samples(self) -> int:
         """Int: number of samples."""
         return len(self.labels)
 
     @property
-    def num_epochs(self):
+    def num_epochs(self) -> int:
         """Int: number of recorded epochs."""
         return len(self.loss_columns)
 
-    def class_centered(self, skip_epochs=None):
+    def class_centered(
+        self, skip_epochs: int | None = None
+    ) -> npt.NDArray[np.float32]:
         """The curves as CurveNet reads them: relative to their class.
 
         The mean curve of the observed class is subtracted, so that a hard
@@ -154,7 +186,7 @@ class LossCurves:
             centered[:, index] = statistics.centered(column, self.labels)
         return centered
 
-    def checked_skip_epochs(self, skip_epochs=None):
+    def checked_skip_epochs(self, skip_epochs: int | None = None) -> int:
         """Int: leading epochs to leave out, of which two or more are left."""
         if skip_epochs is None:
             skip_epochs = min(5, self.num_epochs // 16)
@@ -167,7 +199,9 @@ class LossCurves:
             )
         return skip_epochs
 
-    def statistics_of(self, column):
+    def statistics_of(
+        self, column: npt.NDArray[np.float32]
+    ) -> ColumnStatistics:
         """What the classes have in one epoch, to fill and center it.
 
         Args:
@@ -180,7 +214,7 @@ class LossCurves:
             column, self.labels, self.num_classes, _SHRINKAGE
         )
 
-    def first(self, num_samples):
+    def first(self, num_samples: int) -> Self:
         """The curves of the first samples."""
         if num_samples == self.num_samples:
             return self
@@ -194,7 +228,7 @@ class LossCurves:
         )
         return curves
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> pandas.DataFrame:
         """The curves as a pandas table, for other tools.
 
         Returns:
@@ -222,7 +256,7 @@ class LossCurves:
         table.insert(0, "sample_id", np.arange(self.num_samples))
         return table
 
-    def save(self, filepath):
+    def save(self, filepath: str | os.PathLike[str]) -> None:
         """Writes the curves to one `.npz` file.
 
         The file is written beside its place and moved there when complete, so
@@ -232,7 +266,9 @@ class LossCurves:
             filepath: Path of the file. `.npz` is the usual ending.
         """
         filepath = checked_path("filepath", filepath)
-        margins = {} if self.margins is None else {"margins": self.margins}
+        margins: dict[str, Any] = {}
+        if self.margins is not None:
+            margins["margins"] = self.margins
         with whole_file(filepath) as file:
             # A damaged list of arrays may swallow the later ones. It is
             # noticed, since the optional ones come first.
@@ -246,7 +282,7 @@ class LossCurves:
             )
 
     @classmethod
-    def load(cls, filepath):
+    def load(cls, filepath: str | os.PathLike[str]) -> Self:
         """Reads curves that `save` or a recorder wrote. Runs no code from it.
 
         Args:
@@ -290,7 +326,7 @@ class LossCurves:
             ) from error
 
     @classmethod
-    def of_columns(cls, recorded):
+    def of_columns(cls, recorded: RecordedColumns) -> Self:
         """The curves of `RecordedColumns`."""
         labels = np.where(never_seen(recorded.losses), -1, recorded.labels)
         curves = cls.__new__(cls)
@@ -302,7 +338,7 @@ class LossCurves:
         )
         return curves
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         margins = "" if self.margin_columns is None else ", with margins"
         return (
             f"<LossCurves num_samples={self.num_samples}, num_epochs="
@@ -310,7 +346,7 @@ class LossCurves:
         )
 
 
-def _refuse_other_content(content):
+def _refuse_other_content(content: dict[str, npt.NDArray[Any]]) -> None:
     """Raises ValueError where a file's arrays are not those of `save`."""
     names = set(content) - {"margins"}
     is_version_1 = names == _ARRAYS and content["format_version"].item() == 1
@@ -321,91 +357,10 @@ def _refuse_other_content(content):
         )
 
 
-def _as_numbers(curves, argument):
-    """Float32 copy; ValueError where an argument holds anything but numbers."""
-    try:
-        given = np.asarray(curves)
-        items = given.flat if given.dtype == object else ()
-        is_text = any(isinstance(item, (str, bytes)) for item in items)
-        if is_text or given.dtype.kind in "SUcMm":
-            raise TypeError(f"an array of dtype {given.dtype}")
-        # Columns are what is read.
-        return np.array(given, dtype=np.float32, order="F")
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an array of "
-            "numbers, of shape (num_samples, num_epochs). Received: "
-            f"{argument} of another kind ({error}). Use NaN where a sample was "
-            "not seen."
-        ) from error
-
-
-def _checked_margins(margins, values):
-    """Float32 margins of the shape of `values`; ValueError where not."""
-    margins = _as_numbers(margins, "margins")
-    if margins.shape != values.shape:
-        raise ValueError(
-            "Invalid value for argument `margins`. Expected the shape of "
-            f"`values`, {values.shape}. Received: margins of shape "
-            f"{margins.shape}. Give one margin for each loss, or None."
-        )
-    if np.isposinf(margins).any():
-        raise ValueError(
-            "Invalid value for argument `margins`. Expected margins, NaN (not "
-            "seen) or -inf (not finite). Received: +inf for "
-            f"{int(np.isposinf(margins).sum())} value(s)."
-        )
-    return margins
-
-
-def _as_rows(columns):
+def _as_rows(columns: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """Read-only float32 `(num_samples, num_epochs)` of columns."""
     rows = np.empty((len(columns[0]), len(columns)), np.float32, order="F")
     for index, column in enumerate(columns):
         rows[:, index] = column
     rows.setflags(write=False)
     return rows
-
-
-def _checked_labels(labels, losses):
-    """Int64 labels `(num_samples,)`; ValueError where they are not that."""
-    labels = np.array(labels)
-    if labels.shape != losses[0].shape:
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected one label for each "
-            f"of {len(losses[0])} samples. Received: labels of shape "
-            f"{labels.shape}."
-        )
-    if labels.dtype.kind not in "iub":
-        is_float = labels.dtype.kind == "f" and np.isfinite(labels).all()
-        if not is_float or (labels % 1 != 0).any():
-            raise ValueError(
-                "Invalid value for argument `labels`. Expected int class "
-                f"labels. Received: labels of dtype {labels.dtype}, such as "
-                f"{labels.ravel()[:3].tolist()}."
-            )
-    labels = labels.astype(np.int64)
-    bad = (labels < -1) | ((labels == -1) & ~never_seen(losses))
-    if bad.any():
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected labels >= 0 (-1 "
-            "only for samples never seen, whose values are all NaN). "
-            f"Received: {labels[bad][:3].tolist()} for sample id(s) "
-            f"{np.flatnonzero(bad)[:3].tolist()}."
-        )
-    return labels
-
-
-def _checked_num_classes(num_classes, labels):
-    """Int number of classes; ValueError where labels do not fit into it."""
-    largest = int(labels.max())
-    if num_classes is None:
-        return max(largest + 1, 1)
-    num_classes = checked_int("num_classes", num_classes, 1)
-    if largest >= num_classes:
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected labels from 0 to "
-            f"num_classes - 1 = {num_classes - 1}. Received: a label of "
-            f"{largest}, for sample id {int(labels.argmax())}."
-        )
-    return num_classes

@@ -4,6 +4,8 @@ import contextlib
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
 
 # What NumPy, zipfile and json raise on files that are not what they should be.
 DAMAGED = (
@@ -20,7 +22,7 @@ DAMAGED = (
 
 
 @contextlib.contextmanager
-def whole_file(filepath):
+def whole_file(filepath: str) -> Iterator[BinaryIO]:
     """A binary file to write, which takes its place when it is complete.
 
     It is written beside its place, brought to the disk, and moved. A crash, a
@@ -42,7 +44,7 @@ def whole_file(filepath):
             os.unlink(temporary)
 
 
-def _sync_folder(path):
+def _sync_folder(path: str) -> None:
     """Brings a folder's entries to the disk, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)

@@ -1,0 +1,94 @@
+"""Checks of the arrays that `LossCurves` are made from."""
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.probing.filled_curves import never_seen
+
+
+def as_numbers(curves: npt.ArrayLike, argument: str) -> npt.NDArray[np.float32]:
+    """Float32 copy; ValueError where an argument holds anything but numbers."""
+    try:
+        given = np.asarray(curves)
+        items = given.flat if given.dtype == object else ()
+        is_text = any(isinstance(item, (str, bytes)) for item in items)
+        if is_text or given.dtype.kind in "SUcMm":
+            raise TypeError(f"an array of dtype {given.dtype}")
+        # Columns are what is read.
+        return np.array(given, dtype=np.float32, order="F")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected an array of "
+            "numbers, of shape (num_samples, num_epochs). Received: "
+            f"{argument} of another kind ({error}). Use NaN where a sample was "
+            "not seen."
+        ) from error
+
+
+def checked_margins(
+    margins: npt.ArrayLike, values: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Float32 margins of the shape of `values`; ValueError where not."""
+    margins = as_numbers(margins, "margins")
+    if margins.shape != values.shape:
+        raise ValueError(
+            "Invalid value for argument `margins`. Expected the shape of "
+            f"`values`, {values.shape}. Received: margins of shape "
+            f"{margins.shape}. Give one margin for each loss, or None."
+        )
+    if np.isposinf(margins).any():
+        raise ValueError(
+            "Invalid value for argument `margins`. Expected margins, NaN (not "
+            "seen) or -inf (not finite). Received: +inf for "
+            f"{int(np.isposinf(margins).sum())} value(s)."
+        )
+    return margins
+
+
+def checked_labels(
+    labels: npt.ArrayLike, losses: list[npt.NDArray[np.float32]]
+) -> npt.NDArray[np.int64]:
+    """Int64 labels `(num_samples,)`; ValueError where they are not that."""
+    labels = np.array(labels)
+    if labels.shape != losses[0].shape:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected one label for each "
+            f"of {len(losses[0])} samples. Received: labels of shape "
+            f"{labels.shape}."
+        )
+    if labels.dtype.kind not in "iub":
+        is_float = labels.dtype.kind == "f" and np.isfinite(labels).all()
+        if not is_float or (labels % 1 != 0).any():
+            raise ValueError(
+                "Invalid value for argument `labels`. Expected int class "
+                f"labels. Received: labels of dtype {labels.dtype}, such as "
+                f"{labels.ravel()[:3].tolist()}."
+            )
+    labels = labels.astype(np.int64)
+    bad = (labels < -1) | ((labels == -1) & ~never_seen(losses))
+    if bad.any():
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels >= 0 (-1 "
+            "only for samples never seen, whose values are all NaN). "
+            f"Received: {labels[bad][:3].tolist()} for sample id(s) "
+            f"{np.flatnonzero(bad)[:3].tolist()}."
+        )
+    return labels
+
+
+def checked_num_classes(
+    num_classes: int | None, labels: npt.NDArray[np.int64]
+) -> int:
+    """Int number of classes; ValueError where labels do not fit into it."""
+    largest = int(labels.max())
+    if num_classes is None:
+        return max(largest + 1, 1)
+    num_classes = checked_int("num_classes", num_classes, 1)
+    if largest >= num_classes:
+        raise ValueError(
+            "Invalid value for argument `labels`. Expected labels from 0 to "
+            f"num_classes - 1 = {num_classes - 1}. Received: a label of "
+            f"{largest}, for sample id {int(labels.argmax())}."
+        )
+    return num_classes
