@@ -70,17 +70,7 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
         TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
     """
-    if not isinstance(curves, LossCurves):
-        raise TypeError(
-            "Invalid value for argument `curves`. Expected a "
-            "`keras_curvenet.LossCurves`, such as `recorder.loss_curves`. "
-            f"Received: {type(curves).__name__}."
-        )
-    if curves.num_epochs < 2:
-        raise ValueError(
-            "Invalid value for argument `curves`. Expected loss curves of at "
-            f"least two epochs. Received: {curves}. Record more epochs."
-        )
+    checked_curves(curves)
     columns = curves.margin_columns or curves.loss_columns
     unseen = never_seen(columns)
     values = np.full(curves.num_samples, np.nan)
@@ -109,6 +99,21 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     return LabelSuspicion(
         values, min(num_low_margins, round(most * len(labels)))
     )
+
+
+def checked_curves(curves):
+    """Raises TypeError or ValueError where nothing can be read off."""
+    if not isinstance(curves, LossCurves):
+        raise TypeError(
+            "Invalid value for argument `curves`. Expected a "
+            "`keras_curvenet.LossCurves`, such as `recorder.loss_curves`. "
+            f"Received: {type(curves).__name__}."
+        )
+    if curves.num_epochs < 2:
+        raise ValueError(
+            "Invalid value for argument `curves`. Expected loss curves of at "
+            f"least two epochs. Received: {curves}. Record more epochs."
+        )
 
 
 def most_wrong_labels(curves, separation):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.sample_images import image_of
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
 
@@ -221,9 +222,9 @@ def plot_label_issues(
     else:
         issues, what = _ids_of(curves, sample_ids), "given samples"
     shown = issues[:max_images].tolist()
-    pictures = [_image(images, sample_id) for sample_id in shown]
+    pictures = [image_of(images, sample_id) for sample_id in shown]
     if predictions is not None:
-        predictions = _predictions_like(curves, predictions)
+        predictions = predictions_like(curves, predictions)
     columns = min(8, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
@@ -323,14 +324,24 @@ def _labels_like(values, labels, argument):
     return labels
 
 
-def _predictions_like(curves, predictions):
+def predictions_like(curves, predictions):
+    """Class probabilities as an array; ValueError where they are not that."""
     predictions = np.asarray(predictions)
     expected = curves.num_samples, curves.num_classes
-    if predictions.shape != expected:
+    is_numbers = predictions.dtype.kind in "biuf"
+    if predictions.shape != expected or not is_numbers:
         raise ValueError(
             "Invalid value for argument `predictions`. Expected class "
-            f"probabilities of shape {expected}. Received: shape "
-            f"{predictions.shape}."
+            f"probabilities of shape {expected}. Received: "
+            f"{predictions.dtype} of shape {predictions.shape}."
+        )
+    sums = predictions.sum(axis=1, dtype=np.float64)
+    num_refused = np.count_nonzero(~np.isfinite(sums))
+    if num_refused:
+        raise ValueError(
+            "Invalid value for argument `predictions`. Expected finite class "
+            f"probabilities. Received: others for {num_refused} sample(s). "
+            "Set their rows to zero, for samples without predictions."
         )
     return predictions
 
@@ -346,31 +357,6 @@ def _ids_of(curves, sample_ids):
             f"{curves.num_samples - 1}. Received: sample_ids={sample_ids}."
         )
     return ids
-
-
-def _image(images, sample_id):
-    """One image as `(height, width)` or `(height, width, channels)`."""
-    try:
-        image = np.asarray(images[sample_id])
-    except (IndexError, KeyError) as error:
-        raise ValueError(
-            "Invalid value for argument `images`. Expected the image of "
-            f"sample id {sample_id}. Received: images without it."
-        ) from error
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] in (3, 4)):
-        raise ValueError(
-            "Invalid value for argument `images`. Expected images of shape "
-            "(height, width) or (height, width, channels) with 1, 3 or 4 "
-            f"channels. Received: samples of shape {image.shape}. For other "
-            "data, `label_report` gives a table of the worst."
-        )
-    if image.dtype.kind == "f":
-        low, high = np.nanmin(image), np.nanmax(image)
-        if low < 0.0 or high > 1.0:
-            image = (image - low) / max(high - low, 1e-12)
-    return image
 
 
 def name_of_class(label, class_names):
