@@ -11,8 +11,10 @@ exec((ROOT / "keras_curvenet" / "version.py").read_text(), VERSION)
 EXAMPLES = [
     "absl-py",
     "importlib_resources",  # tensorflow-datasets imports it undeclared.
+    "jinja2",
     "matplotlib",
     "pandas",
+    "pillow",
     "scikit-learn",
     "tensorboard",
     "tensorflow-datasets",

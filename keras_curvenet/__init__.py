@@ -36,6 +36,7 @@ from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.inspecting.report.write_report import write_report
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
@@ -66,4 +67,5 @@ __all__ = [
     "select_meta_samples",
     "shuffle_by_epoch",
     "with_sample_ids",
+    "write_report",
 ]

@@ -57,7 +57,8 @@ def test_another_backend_is_refused(backend):
 
 
 def test_import_needs_none_of_the_extras():
-    extras = ["matplotlib", "sklearn", "tensorflow_datasets", "pandas"]
+    extras = ["PIL", "jinja2", "matplotlib", "pandas", "sklearn"]
+    extras += ["tensorflow_datasets"]
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
         "import keras_curvenet; print(keras_curvenet.__version__)"

@@ -41,7 +41,9 @@ def displayable_image(image):
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (3, 4))
+    is_image = image.ndim == 2 or (
+        image.ndim == 3 and image.shape[-1] in (3, 4)
+    )
     if not is_image or not image.size or image.dtype.kind not in "biuf":
         raise ValueError(
             "Invalid value for argument `images`. Expected images of shape "

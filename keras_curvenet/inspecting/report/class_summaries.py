@@ -1,0 +1,81 @@
+"""How many labels of each class are how good, in a few numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Label quality is counted below 0.00, 0.01, ..., 1.00.
+_THRESHOLDS = np.arange(101) / 100.0
+
+
+class ClassSummaries(NamedTuple):
+    """The classes that have samples, those with most label issues first.
+
+    Attributes:
+        labels: Int `(n,)`, the classes.
+        num_samples: Int `(n,)`, how many samples were seen.
+        num_issues: Int `(n,)`, how many of them are label issues.
+        num_below: Int `(n, 101)`, how many have a label quality below 0.00,
+            0.01, ..., 1.00.
+    """
+
+    labels: np.ndarray
+    num_samples: np.ndarray
+    num_issues: np.ndarray
+    num_below: np.ndarray
+
+
+def class_summaries(labels, scores, most_classes):
+    """`ClassSummaries` of samples that were seen.
+
+    Args:
+        labels: Int `(num_samples,)`, observed classes.
+        scores: Float `(num_samples,)`, label quality.
+        most_classes: Int, the largest number of classes.
+    """
+    counts = np.bincount(labels, minlength=1)
+    issues = np.bincount(labels[scores < 0.5], minlength=len(counts))
+    order = np.argsort(-issues, kind="stable")
+    chosen = order[counts[order] > 0][:most_classes]
+    place = np.full(len(counts), -1)
+    place[chosen] = np.arange(len(chosen))
+    places = place[labels]
+    bins = np.maximum(places, 0) * 101 + quality_bins(scores)
+    histogram = np.bincount(bins[places >= 0], minlength=len(chosen) * 101)
+    return ClassSummaries(
+        chosen,
+        counts[chosen],
+        issues[chosen],
+        _below(histogram.reshape(len(chosen), 101)),
+    )
+
+
+def quality_bins(scores):
+    """Int: a score is below k / 100 exactly where its bin is below k."""
+    return np.searchsorted(_THRESHOLDS[1:], scores, side="right")
+
+
+def num_below(scores):
+    """Int `(101,)`: how many scores are below 0.00, 0.01, ..., 1.00."""
+    return _below(np.bincount(quality_bins(scores), minlength=101))
+
+
+def _below(histogram):
+    return np.cumsum(histogram, axis=-1) - histogram
+
+
+def confused_classes(given, suggested):
+    """Pairs of classes with how often they come, the most frequent first.
+
+    Args:
+        given: Int `(n,)`, observed classes.
+        suggested: Int `(n,)`, suggested classes.
+
+    Returns:
+        Int `(num_pairs, 3)`: given, suggested, count.
+    """
+    pairs, counts = np.unique(
+        np.stack([given, suggested], axis=1), axis=0, return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")
+    return np.concatenate([pairs, counts[:, np.newaxis]], axis=1)[order]

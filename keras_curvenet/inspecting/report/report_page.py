@@ -1,0 +1,185 @@
+"""The report's HTML page, which needs nothing but itself.
+
+All that data says is text in it, escaped by jinja2; a policy in its head lets
+the browser load nothing, and run no script but ours.
+"""
+
+import base64
+import hashlib
+import importlib.resources
+import io
+
+import numpy as np
+
+from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.plots import name_of_class
+from keras_curvenet.inspecting.report.class_summaries import class_summaries
+from keras_curvenet.inspecting.report.class_summaries import confused_classes
+from keras_curvenet.inspecting.report.class_summaries import num_below
+from keras_curvenet.inspecting.report.thumbnails import data_uri
+from keras_curvenet.version import __version__
+
+_MOST_CLASSES = 1000  # In the table of classes.
+_MOST_CLASSES_OF_MATRIX = 30
+_MOST_PAIRS = 30
+_NUM_SHADES = 10
+
+
+def report_page(curves, table, class_names, sample_weights, shown, doubts):
+    """The page as a string.
+
+    Args:
+        curves: `LossCurves`.
+        table: `pandas.DataFrame` of `label_report`.
+        class_names: List of strings, or None.
+        sample_weights: Float `(num_samples,)`, or None.
+        shown: `ShownSamples`.
+        doubts: List of strings, what label quality warned of.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["hash"] = _policy_hash
+    return environment.get_template("report.html.jinja").render(
+        style=_own_file("report.css"),
+        script=_own_file("report.js"),
+        version=__version__,
+        doubts=doubts,
+        pictures=_pictures(curves, sample_weights),
+        columns=shown.columns,
+        num_columns_left_out=shown.num_columns_left_out,
+        **_numbers(curves, table, class_names, shown.groups),
+    )
+
+
+def _numbers(curves, table, class_names, groups):
+    """What the template says in numbers, as a dict."""
+    seen = table[table["score"].notna()]
+    labels, scores = seen["label"].to_numpy(), seen["score"].to_numpy()
+    summaries = class_summaries(labels, scores, _MOST_CLASSES)
+    classes = [
+        {
+            "label": label,
+            "name": name_of_class(label, class_names),
+            "num_samples": num_samples,
+            "num_issues": num_issues,
+        }
+        for label, num_samples, num_issues in zip(
+            *(column.tolist() for column in summaries[:3]), strict=True
+        )
+    ]
+    num_classes = len(np.unique(labels))
+    shown = [sample for group in groups.values() for sample in group]
+    issues = seen[seen["is_issue"]]
+    return {
+        "num_samples": curves.num_samples,
+        "num_epochs": curves.num_epochs,
+        "num_seen": len(seen),
+        "num_issues": len(issues),
+        "num_classes": num_classes,
+        "num_classes_left_out": num_classes - len(classes),
+        "has_names": class_names is not None,
+        "classes": classes,
+        "below": {
+            "total": num_below(scores).tolist(),
+            "classes": summaries.num_below.tolist(),
+        },
+        "groups": _in_order(groups, classes),
+        "num_shown": len(shown),
+        "num_issues_shown": sum(s["quality"] < 0.5 for s in shown),
+        "has_suggestions": "suggested_label" in seen,
+        "has_paths": any(s["path"] is not None for s in shown),
+        "has_pictures": any(s["thumbnail"] is not None for s in shown),
+        **_confusions(issues, num_classes, class_names),
+    }
+
+
+def _in_order(groups, classes):
+    """The classes' samples in the order of the table of classes."""
+    order = dict.fromkeys(c["label"] for c in classes)
+    order.update(dict.fromkeys(groups))
+    return [groups[label] for label in order if label in groups]
+
+
+def _confusions(issues, num_classes, class_names):
+    """Given against suggested labels: a matrix, or pairs of many classes."""
+    nothing = {"matrix": [], "matrix_names": [], "pairs": [], "num_pairs": 0}
+    if "suggested_label" not in issues or num_classes < 2:
+        return nothing
+    issues = issues[issues["suggested_label"] >= 0]
+    if issues.empty:
+        return nothing
+    pairs = confused_classes(
+        issues["label"].to_numpy(), issues["suggested_label"].to_numpy()
+    )
+    labels = np.unique(pairs[:, :2])
+    names = [name_of_class(label, class_names) for label in labels.tolist()]
+    if len(labels) > _MOST_CLASSES_OF_MATRIX:
+        confused = pairs[pairs[:, 0] != pairs[:, 1]]
+        named = [
+            [
+                name_of_class(given, class_names),
+                name_of_class(suggested, class_names),
+                count,
+            ]
+            for given, suggested, count in confused[:_MOST_PAIRS].tolist()
+        ]
+        return {**nothing, "pairs": named, "num_pairs": len(confused)}
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    rows, columns = np.searchsorted(labels, pairs[:, :2]).T
+    counts[rows, columns] = pairs[:, 2]
+    shades = -(-counts * (_NUM_SHADES - 1) // counts.max())
+    matrix = [
+        {"name": name, "cells": list(zip(*cells, strict=True))}
+        for name, *cells in zip(
+            names, counts.tolist(), shades.tolist(), strict=True
+        )
+    ]
+    return {**nothing, "matrix": matrix, "matrix_names": names}
+
+
+def _pictures(curves, sample_weights):
+    """List of dicts with the URIs of pictures, and what they show."""
+    pictures = []
+    if (curves.labels >= 0).any():
+        pictures.append(
+            {
+                "uri": _picture(plots.plot_loss_curves(curves)),
+                "text": "Mean loss curve of samples that are probably labelled "
+                "rightly, in frequent (head) and rare (tail) classes, and of "
+                "suspects. The bands hold the middle half of each group.",
+            }
+        )
+        if sample_weights is not None:
+            figure = plots.plot_sample_weights(sample_weights, curves.labels)
+            pictures.append(
+                {
+                    "uri": _picture(figure),
+                    "text": "How much the samples of frequent (head) and rare "
+                    "(tail) classes weigh in training.",
+                }
+            )
+    return pictures
+
+
+def _picture(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return data_uri(buffer.getvalue(), "png")
+
+
+def _own_file(name):
+    file = importlib.resources.files(__package__).joinpath(name)
+    return file.read_text("utf-8").strip()
+
+
+def _policy_hash(text):
+    """A style's or script's name in a Content-Security-Policy."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,54 @@
+"""The report's CSV: every sample, worst first."""
+
+import numpy as np
+
+# A spreadsheet takes what begins with one of = + - @ (also in full width) for
+# a formula, be it at the beginning of a cell or of what it makes a cell of,
+# where it divides at other characters than commas.
+_FORMULA = r"(^|[,;|\"\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+
+
+def with_names(table, class_names, file_paths):
+    """A `label_report` with names of classes and files, safe to open.
+
+    Args:
+        table: `pandas.DataFrame` of `label_report`.
+        class_names: List of strings, or None.
+        file_paths: Object array of strings by sample id, or None.
+
+    Returns:
+        A `pandas.DataFrame`. Names that a spreadsheet would take for a formula
+        have an apostrophe before it.
+    """
+    named = table.copy(deep=False)
+    if class_names is not None:
+        names = _without_formulas([*class_names, ""])  # The last for -1.
+        for column in ("suggested_label", "label"):
+            if column in named:
+                place = named.columns.get_loc(column) + 1
+                name = column.replace("label", "label_name")
+                named.insert(place, name, names[named[column]])
+    if file_paths is not None:
+        paths = _without_formulas(file_paths[named["sample_id"]])
+        named.insert(1, "file_path", paths)
+    return named
+
+
+def write_table(table, file):
+    """Writes a table as CSV into a binary file."""
+    # Names of files may hold bytes that are no text.
+    table.to_csv(
+        file,
+        index=False,
+        mode="wb",
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+
+
+def _without_formulas(strings):
+    import pandas as pd
+
+    strings = pd.Series(strings, dtype=object)
+    safe = strings.str.replace(_FORMULA, r"\1'", regex=True)
+    return np.asarray(safe, dtype=object)

@@ -1,0 +1,139 @@
+"""The samples that a report shows, with their pictures or rows."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_curvenet.inspecting.plots import name_of_class
+from keras_curvenet.inspecting.report.class_summaries import quality_bins
+from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_file
+from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_image
+from keras_curvenet.inspecting.sample_images import image_of
+
+# Of a row, a page shows the first so many columns and characters.
+_MOST_COLUMNS = 30
+_MOST_CHARACTERS = 1000
+_MOST_CHARACTERS_OF_CELL = 200
+
+
+class ShownSamples(NamedTuple):
+    """What a page shows of samples.
+
+    Attributes:
+        groups: Dict from class label to a list of dicts, one for each sample.
+        columns: List of strings, the names of the cells of a row.
+        num_columns_left_out: Int.
+    """
+
+    groups: dict
+    columns: list
+    num_columns_left_out: int
+
+
+def shown_samples(worst, class_names, file_paths, images, rows):
+    """`ShownSamples` with thumbnails of images or of files, or with rows.
+
+    Args:
+        worst: `pandas.DataFrame`, rows of a `label_report`.
+        class_names: List of strings, or None.
+        file_paths: Object array of strings by sample id, or None.
+        images: Array by sample id, a dict, or None.
+        rows: Object array of strings by sample id, `pandas.DataFrame`, or None.
+    """
+    sample_ids = worst["sample_id"].tolist()
+    thumbnails = {}
+    if images is not None:
+        thumbnails = _thumbnails_of_images(images, sample_ids)
+    elif rows is None and file_paths is not None:
+        thumbnails = _thumbnails_of_files(file_paths, sample_ids)
+    columns, num_columns_left_out, cells = _cells(rows, sample_ids)
+    suggested = worst.get("suggested_label", np.full(len(worst), -1))
+    groups = {}
+    for sample_id, label, score, quality_bin, suggestion in zip(
+        sample_ids,
+        worst["label"].tolist(),
+        worst["score"].tolist(),
+        quality_bins(worst["score"]).tolist(),
+        np.asarray(suggested).tolist(),
+        strict=True,
+    ):
+        sample = {
+            "id": sample_id,
+            "given": name_of_class(label, class_names),
+            "suggested": None
+            if suggestion < 0
+            else name_of_class(suggestion, class_names),
+            "quality": score,
+            "bin": quality_bin,
+            "path": None if file_paths is None else file_paths[sample_id],
+            "thumbnail": thumbnails.get(sample_id),
+            "cells": cells.get(sample_id, []),
+        }
+        groups.setdefault(label, []).append(sample)
+    return ShownSamples(groups, columns, num_columns_left_out)
+
+
+def _thumbnails_of_images(images, sample_ids):
+    """Dict from sample id to `Thumbnail`; a warning on values like NaN."""
+    thumbnails, not_finite = {}, []
+    for sample_id in sample_ids:
+        image = image_of(images, sample_id)
+        if not np.isfinite(image).all():
+            not_finite.append(sample_id)
+        thumbnails[sample_id] = thumbnail_of_image(image)
+    if not_finite:
+        warnings.warn(
+            f"{len(not_finite)} of {len(thumbnails)} images shown hold values "
+            f"that are not finite, such as sample id {not_finite[0]}. NaN is "
+            "drawn black.",
+            stacklevel=2,
+        )
+    return thumbnails
+
+
+def _thumbnails_of_files(file_paths, sample_ids):
+    """Dict from sample id to `Thumbnail`; a warning counts what is no image."""
+    thumbnails, unreadable = {}, []
+    for sample_id in sample_ids:
+        path = file_paths[sample_id]
+        try:
+            thumbnails[sample_id] = thumbnail_of_file(path)
+        except Exception as error:  # Pillow raises many kinds.
+            unreadable.append(f"{path!r} ({error})")
+    if unreadable:
+        warnings.warn(
+            f"{len(unreadable)} of {len(sample_ids)} files shown could not be "
+            f"read as images, such as {unreadable[0]}. Their paths are shown. "
+            "For files that are no images, pass `rows`.",
+            stacklevel=2,
+        )
+    return thumbnails
+
+
+def _cells(rows, sample_ids):
+    """Names of columns, how many are left out, and cells by sample id."""
+    if rows is None:
+        return [], 0, {}
+    if not hasattr(rows, "columns"):
+        texts = [[_short(rows[i], _MOST_CHARACTERS)] for i in sample_ids]
+        return ["text"], 0, dict(zip(sample_ids, texts, strict=True))
+    chosen = rows.iloc[sample_ids, :_MOST_COLUMNS]
+    cells = [
+        [_cell(value) for value in row]
+        for row in chosen.itertuples(index=False, name=None)
+    ]
+    return (
+        [_cell(name) for name in chosen.columns],
+        rows.shape[1] - chosen.shape[1],
+        dict(zip(sample_ids, cells, strict=True)),
+    )
+
+
+def _cell(value):
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return _short(text, _MOST_CHARACTERS_OF_CELL)
+
+
+def _short(text, most):
+    return text if len(text) <= most else text[: most - 1] + "\u2026"

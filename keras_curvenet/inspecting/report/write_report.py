@@ -1,0 +1,144 @@
+"""A report on a dataset's labels: a page to look at, and a table."""
+
+import os
+import warnings
+
+from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.inspecting.label_report import label_report
+from keras_curvenet.inspecting.label_suspicion import checked_curves
+from keras_curvenet.inspecting.plots import predictions_like
+from keras_curvenet.inspecting.report import report_arguments
+from keras_curvenet.inspecting.report.report_page import report_page
+from keras_curvenet.inspecting.report.report_table import with_names
+from keras_curvenet.inspecting.report.report_table import write_table
+from keras_curvenet.inspecting.report.shown_samples import shown_samples
+from keras_curvenet.inspecting.report.worst_samples import worst_samples
+from keras_curvenet.probing.whole_files import whole_file
+
+# A page of so many thumbnails is still below 10 MB.
+_MOST_SAMPLES = 1000
+
+
+def write_report(
+    curves,
+    folder,
+    images=None,
+    class_names=None,
+    file_paths=None,
+    rows=None,
+    predictions=None,
+    sample_weights=None,
+    max_samples_per_class=24,
+):
+    """Writes a page and a table on a dataset's labels, to hand to others.
+
+    `report.html` is one file that any browser opens, without a server or a
+    network. It has the estimated noise rates by class, given against suggested
+    labels, pictures of the curves, and the worst samples of each class, with a
+    threshold on label quality that can be moved. What there is no data for is
+    left out. Names and texts are shown as they are; none is executed.
+
+    `report.csv` has a row for each sample, worst first: the columns of
+    `label_report`, and `file_path`, `label_name` and `suggested_label_name`
+    where these are known. Where a spreadsheet would take such a name for a
+    formula (it begins with `=`, `+`, `-` or `@`, or a part after a separator or
+    quotation mark does), an apostrophe stands before it.
+
+    At most 1,000 samples are shown: label issues before others, and each
+    class's worst before any class's second. Only they are looked at one by one.
+
+    Args:
+        curves: `LossCurves` of two epochs or more.
+        folder: Path of the folder to write into. It is made where it is not
+            there; earlier reports in it are replaced.
+        images: Array `(num_samples, height, width)` or with 1, 3 or 4
+            channels, or anything else that gives an image by sample id; or a
+            dict from sample id to image, of those that are shown. None for
+            other data.
+        class_names: Sequence of strings, a name for each class, or None for
+            the numbers.
+        file_paths: Sequence of paths by sample id, such as the `file_paths`
+            of `keras.utils.image_dataset_from_directory`, or None. Without
+            `images` and `rows`, those of samples that are shown are read as
+            images (BMP, GIF, JPEG, PNG, TIFF or WebP).
+        rows: For text, a sequence of strings by sample id; for tabular data, a
+            `pandas.DataFrame` whose row positions are the sample ids. Or None.
+            Long ones are shortened on the page.
+        predictions: Float `(num_samples, num_classes)`, such as a recorder's
+            `mean_predictions`, for suggested labels, or None.
+        sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
+            `CurveWeightedModel` gives them, or None.
+        max_samples_per_class: Int >= 1, the largest number of samples shown of
+            each class.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        ImportError: If jinja2, matplotlib, pandas or Pillow is not installed.
+        TypeError: If an argument is of another kind. Nothing is written.
+        ValueError: If an argument does not fit the curves, images are no
+            images (nothing is written), or the folder can't be written into.
+
+    Example:
+
+    ```python
+    import keras_curvenet as kcn
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    curves = kcn.LossCurves(rng.uniform(size=(30, 8)), np.arange(30) % 3)
+    texts = [f"What sample {i} says." for i in range(30)]
+    kcn.write_report(curves, "label_report", rows=texts)
+    ```
+    """
+    report_arguments.require_packages()
+    checked_curves(curves)
+    folder = report_arguments.checked_folder(folder)
+    checked_int("max_samples_per_class", max_samples_per_class, 1)
+    class_names = report_arguments.checked_class_names(
+        class_names, curves.num_classes
+    )
+    file_paths = report_arguments.checked_file_paths(
+        file_paths, curves.num_samples
+    )
+    rows = report_arguments.checked_rows(rows, images, curves.num_samples)
+    images = report_arguments.checked_images(images, curves.num_samples)
+    sample_weights = report_arguments.checked_weights(
+        sample_weights, curves.num_samples
+    )
+    if predictions is not None:
+        predictions = predictions_like(curves, predictions)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        table = label_report(curves, predictions, sample_weights)
+        doubts = list(dict.fromkeys(str(one.message) for one in caught))
+        worst = worst_samples(table, max_samples_per_class, _MOST_SAMPLES)
+        shown = shown_samples(worst, class_names, file_paths, images, rows)
+        page = report_page(
+            curves, table, class_names, sample_weights, shown, doubts
+        )
+    # Each once: curves are read for the table and for a picture.
+    for kind, text in dict.fromkeys(
+        (one.category, str(one.message)) for one in caught
+    ):
+        warnings.warn(text, kind, stacklevel=2)
+    return _written(folder, page, with_names(table, class_names, file_paths))
+
+
+def _written(folder, page, table):
+    """Path of the page; ValueError where the folder can't be written into."""
+    path = os.path.join(folder, "report.html")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with whole_file(os.path.join(folder, "report.csv")) as file:
+            write_table(table, file)
+        with whole_file(path) as file:
+            file.write(page.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise ValueError(
+            "Invalid value for argument `folder`. Expected a folder that can "
+            f"be written into. Received: folder='{folder}' ({error}). Pass "
+            "another path."
+        ) from error
+    return path
