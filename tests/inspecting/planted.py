@@ -19,3 +19,16 @@ def curves_of(sizes, noise_rate=0.25, seed=0, num_epochs=20):
     level = np.where(is_wrong, 2.0, falling).T
     noise = rng.normal(scale=0.3, size=level.shape)
     return kcn.LossCurves(np.abs(level + noise), labels), is_wrong
+
+
+def unclear_curves():
+    """Curves that do not tell how many labels are wrong.
+
+    One group of margins, as from a network that is unsure early on and knows
+    all labels at the end.
+    """
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(1000, 1))
+    margins = level + np.where(np.arange(20) < 10, 0.5, 8.0)
+    losses = np.log1p(np.exp(-margins))
+    return kcn.LossCurves(losses, np.arange(1000) % 2, 2, margins)

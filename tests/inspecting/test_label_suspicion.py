@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import planted
 import pytest
 
 import keras_curvenet as kcn
@@ -155,13 +156,7 @@ def test_late_epochs_count_where_little_is_learned_before():
 
 
 def test_curves_that_cannot_tell_how_many_are_wrong_say_so():
-    # One group of margins, as from a network that is unsure early on and
-    # knows all labels at the end.
-    rng = np.random.default_rng(0)
-    level = rng.normal(size=(1000, 1))
-    margins = level + np.where(np.arange(20) < 10, 0.5, 8.0)
-    losses = np.log1p(np.exp(-margins))
-    curves = kcn.LossCurves(losses, np.arange(1000) % 2, 2, margins)
+    curves = planted.unclear_curves()
     with pytest.warns(UserWarning, match="probe for fewer epochs"):
         issues = kcn.find_label_issues(curves)
     assert len(issues) <= 0.01 * 1000

@@ -11,7 +11,7 @@ from keras_curvenet.checked_arguments import checked_path
 
 def require_packages():
     """Raises ImportError where a report can't be made."""
-    for module in ("jinja2", "matplotlib", "pandas", "PIL"):
+    for module in ("jinja2", "pandas", "PIL", "matplotlib"):
         try:
             importlib.import_module(module)
         except ImportError as error:

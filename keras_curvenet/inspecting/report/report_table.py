@@ -1,6 +1,5 @@
 """The report's CSV: every sample, worst first."""
 
-import numpy as np
 
 # A spreadsheet takes what begins with one of = + - @ (also in full width) for
 # a formula, be it at the beginning of a cell or of what it makes a cell of,
@@ -36,19 +35,20 @@ def with_names(table, class_names, file_paths):
 
 def write_table(table, file):
     """Writes a table as CSV into a binary file."""
-    # Names of files may hold bytes that are no text.
-    table.to_csv(
-        file,
-        index=False,
-        mode="wb",
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
+    table.to_csv(file, index=False, mode="wb", encoding="utf-8")
 
 
 def _without_formulas(strings):
+    """Object array of strings as UTF-8 and a spreadsheet can hold them."""
     import pandas as pd
 
-    strings = pd.Series(strings, dtype=object)
-    safe = strings.str.replace(_FORMULA, r"\1'", regex=True)
-    return np.asarray(safe, dtype=object)
+    try:
+        "".join(strings).encode()
+    except UnicodeEncodeError:  # A file's name may hold bytes that are no text.
+        strings = [
+            string.encode(errors="backslashreplace").decode()
+            for string in strings
+        ]
+    safe = pd.Series(strings, dtype=object)
+    safe = safe.str.replace(_FORMULA, r"\1'", regex=True)
+    return safe.to_numpy(dtype=object)
