@@ -1,10 +1,15 @@
 """The report's CSV: every sample, worst first."""
 
+import re
+
+import numpy as np
 
 # A spreadsheet takes what begins with one of = + - @ (also in full width) for
 # a formula, be it at the beginning of a cell or of what it makes a cell of,
 # where it divides at other characters than commas.
-_FORMULA = r"(^|[,;|\"\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+_FORMULA = re.compile(
+    r"(^|[,;|\"\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+)
 
 
 def with_names(table, class_names, file_paths):
@@ -40,15 +45,15 @@ def write_table(table, file):
 
 def _without_formulas(strings):
     """Object array of strings as UTF-8 and a spreadsheet can hold them."""
-    import pandas as pd
-
+    # All are looked at as one text, and one by one only where it is needed.
+    lines = "x\n".join(["", *strings])
     try:
-        "".join(strings).encode()
+        lines.encode()
     except UnicodeEncodeError:  # A file's name may hold bytes that are no text.
         strings = [
             string.encode(errors="backslashreplace").decode()
             for string in strings
         ]
-    safe = pd.Series(strings, dtype=object)
-    safe = safe.str.replace(_FORMULA, r"\1'", regex=True)
-    return safe.to_numpy(dtype=object)
+    if _FORMULA.search(lines):
+        strings = [_FORMULA.sub(r"\1'", string) for string in strings]
+    return np.array(strings, dtype=object)

@@ -53,8 +53,9 @@ def write_report(
             there; earlier reports in it are replaced.
         images: Array `(num_samples, height, width)` or with 1, 3 or 4
             channels, or anything else that gives an image by sample id; or a
-            dict from sample id to image, of those that are shown. None for
-            other data.
+            dict from sample id to image, of those that are shown (in the
+            `label_report`, the first `max_samples_per_class` of each class).
+            None for other data.
         class_names: Sequence of strings, a name for each class, or None for
             the numbers.
         file_paths: Sequence of paths by sample id, such as the `file_paths`
