@@ -384,7 +384,8 @@ class CurveWeightedModel(WrappedModel):
         """Trains the base model and, up to `meta_epochs`, CurveNet.
 
         Inputs that are not finite are left out, and so is a step whose loss is
-        not; a warning counts them.
+        not; a warning counts them. Arguments that are not named below are as in
+        `keras.Model.fit`; validation data needs no ids, and may have them.
 
         Args:
             x: A batched dataset made from a `with_sample_ids` one, or arrays,
@@ -409,12 +410,9 @@ class CurveWeightedModel(WrappedModel):
             trust_changed_labels: Bool. Labels that differ from those which the
                 curves were recorded with are an error. With True they are
                 trained on with a weight of 1, since someone corrected them.
-            batch_size, epochs, verbose, callbacks, validation_split,
-            validation_data, shuffle, sample_weight, initial_epoch, **kwargs:
-                As in `keras.Model.fit`. Validation data needs no ids, and may
-                have them.
             class_weight: Not supported, since the weight of a sample is
                 learned from its curve and its class.
+            **kwargs: As in `keras.Model.fit`.
 
         Returns:
             A `keras.callbacks.History`.
@@ -563,7 +561,9 @@ class CurveWeightedModel(WrappedModel):
         """Configures training, as `keras.Model.compile` does.
 
         Args:
-            optimizer, loss, *args, **kwargs: As in `keras.Model.compile`.
+            optimizer: As in `keras.Model.compile`. Defaults to `"rmsprop"`.
+            loss: As in `keras.Model.compile`, with one value per sample.
+            *args: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
                 `Adam(3e-5, weight_decay=1e-4)`, slower than the paper's, with
                 an epsilon of 2e-6 times the base optimizer's learning rate (the
@@ -573,6 +573,7 @@ class CurveWeightedModel(WrappedModel):
             meta_loss: Loss of the meta set, in any form that `loss` may have.
                 Defaults to `loss`; to the plain crossentropy in place of a
                 `LogitAdjustedCrossentropy`, since the meta set is balanced.
+            **kwargs: As in `keras.Model.compile`.
 
         Raises:
             ValueError: If `loss` is missing.
