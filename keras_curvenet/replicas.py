@@ -91,9 +91,7 @@ def check_strategy(model, who):
         tf.distribute.MirroredStrategy
         | tf.distribute.MultiWorkerMirroredStrategy,
     )
-    others = (
-        tf.distribute.ParameterServerStrategy | tf.distribute.TPUStrategy
-    )
+    others = tf.distribute.ParameterServerStrategy | tf.distribute.TPUStrategy
     is_default = strategy.num_replicas_in_sync == 1 and not is_mirrored
     if isinstance(strategy, others) or not (is_default or is_mirrored):
         raise ValueError(

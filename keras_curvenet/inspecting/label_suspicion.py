@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.inspecting.two_groups import two_groups
+from keras_curvenet.inspecting.unlearned_classes import (
+    judged_by_what_was_learned,
+)
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
@@ -60,8 +63,9 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     network learns slowly, early ones once it knows wrong labels by heart.
 
     How many are suspect: as many as are in the upper group; of margins, at
-    most as many as `most_wrong_labels` allows. How well that works:
-    `benchmarks/RESULTS.md`, "Finding wrong labels".
+    most as many as `most_wrong_labels` allows, and not many more of a class
+    that the network has not learned (`judged_by_what_was_learned`). How well
+    that works: `benchmarks/RESULTS.md`, "Finding wrong labels".
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -96,9 +100,11 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     threshold, separation = two_groups(raw)
     num_low_margins = np.count_nonzero(raw > threshold)
     most = most_wrong_labels(curves, separation)
-    return LabelSuspicion(
-        values, min(num_low_margins, round(most * len(labels)))
+    num_suspects = min(num_low_margins, round(most * len(labels)))
+    values[seen], num_suspects = judged_by_what_was_learned(
+        values[seen], num_suspects, labels
     )
+    return LabelSuspicion(values, num_suspects)
 
 
 def checked_curves(curves):

@@ -179,9 +179,11 @@ def test_a_class_of_which_all_labels_look_wrong():
         (labels == 3)[:, None], -1.5 * np.abs(curves.margins), curves.margins
     )
     curves = kcn.LossCurves(curves.values, labels, 4, margins)
-    rates = kcn.estimate_noise_rates(curves)
-    assert rates[3] == 1.0 and rates[:3].max() < 0.4
-    with pytest.warns(UserWarning, match=r"class\(es\) \[3\]"):
+    with pytest.warns(UserWarning, match=r"class\(es\) \[3\] look wrong"):
+        rates = kcn.estimate_noise_rates(curves)
+    # A network that had not learned the class would say the same of it.
+    assert rates[:3].max() < rates[3] < 0.45
+    with pytest.warns(UserWarning, match=r"class\(es\) \[3\] look wrong"):
         chosen = kcn.select_meta_samples(curves, samples_per_class=10)
     assert np.bincount(curves.labels[chosen]).tolist() == [10] * 4
 
