@@ -94,9 +94,9 @@ def made_anew(make_dataset, like, seed):
 
     dataset = tf.data.Dataset.from_tensors(0).map(next_seed)
     dataset = dataset.flat_map(made)
-    dataset = dataset.apply(
-        tf.data.experimental.assert_cardinality(like.cardinality())
-    )
+    size = like.cardinality()
+    if size != tf.data.UNKNOWN_CARDINALITY:  # As after `unbatch`.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(size))
     dataset = dataset.with_options(like.options())
     order_changes(dataset, made_from=like)
     return dataset

@@ -56,6 +56,17 @@ def test_without_a_seed_pythons_generator_decides():
     assert passes(numbers(None), 2) != first
 
 
+def test_batches_with_ids_are_unbatched_and_shuffled():
+    x, y = testing_utils.tiny_data()
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    train = kcn.with_sample_ids(batches).unbatch()  # Of unknown size.
+    train = kcn.shuffle_by_epoch(train, buffer_size=20)
+    assert num_samples_of(train) == 20
+    orders = [[int(ids) for _, _, _, ids in train] for _ in range(2)]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
+
+
 def test_a_small_buffer_shuffles_nearby():
     (order,) = passes(numbers(buffer_size=3), 1)
     # At most two others can wait in the buffer.
