@@ -9,8 +9,8 @@ labels were redrawn.
 
     python examples/fine_tuning.py
 
-With your own backbone, such as one of `keras.applications`, only `make_backbone`
-is another.
+With your own backbone, such as one of `keras.applications`, only
+`make_backbone` is another.
 """
 
 import keras
@@ -26,13 +26,13 @@ FLAGS = flags.FLAGS
 flags.DEFINE_float("noise_rate", 0.4, "Probability that a label is redrawn.")
 flags.DEFINE_integer("head_epochs", 20, "Epochs with a frozen backbone.")
 flags.DEFINE_integer("epochs", 20, "Epochs of the whole network after them.")
-flags.DEFINE_list("seeds", ["0", "1", "2"], "Of noise, split and networks.")
+flags.DEFINE_list("seeds", ["0", "1"], "Of noise, split and networks.")
 flags.DEFINE_string("output", "fine_tuning.png", "Picture of the weights.")
 
 """
 ## Data
 
-A third of the digits 5 to 9 is for fine-tuning, the others for testing.
+A third of the digits 5 to 9 is for fine-tuning, the others are for testing.
 """
 
 
@@ -67,8 +67,7 @@ def make_backbone(x, y, seed):
             keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
             keras.layers.Dense(64, activation="relu"),
-        ],
-        name="backbone",
+        ]
     )
     head = keras.layers.Dense(5, activation="softmax")
     classifier = keras.Sequential([backbone, head])
@@ -78,32 +77,106 @@ def make_backbone(x, y, seed):
 
 
 def with_new_head(backbone, seed):
-    """A copy of the backbone, with its weights, under a fresh head."""
+    """A copy of the backbone, frozen, under a fresh head."""
     keras.utils.set_random_seed(seed)
     copy = keras.models.clone_model(backbone)
     copy.set_weights(backbone.get_weights())
+    copy.trainable = False
     head = keras.layers.Dense(5, activation="softmax")
-    return keras.Sequential([keras.Input((8, 8, 1)), copy, head])
+    model = keras.Sequential([keras.Input((8, 8, 1)), copy, head])
+    compile_with(model, learning_rate=0.1)
+    return model
+
+
+def compile_with(model, learning_rate):
+    model.compile(
+        keras.optimizers.SGD(learning_rate, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+
+
+"""
+## Probe: the head
+
+A probe of the head alone costs next to nothing, and a head on frozen features
+can't know wrong labels by heart.
+"""
+
+
+def probe(model, train):
+    recorder = kcn.LossCurveRecorder()
+    model.fit(
+        train,
+        epochs=FLAGS.head_epochs,
+        callbacks=[recorder],
+        shuffle=False,  # The dataset shuffles itself.
+        verbose=0,
+    )
+    return recorder.loss_curves
 
 
 """
 ## Head first, then all of it
 
-Plain and weighted training have the same two steps: the head is trained on the
-frozen backbone, and then the whole network at a lower rate. After layers were
-frozen or thawed, `compile` has to be called again, as always in Keras.
+Plain and weighted training have the same two steps. After layers were thawed,
+`compile` has to be called again, as always in Keras. The curves are given once,
+and learned weights are kept: CurveNet goes on from what it learned on the head.
 """
 
 
-def fine_tune(trained, backbone, data, **arguments):
-    """Trains `trained`, a model or a `CurveWeightedModel` around it."""
-    for is_whole, rate in ((False, 0.1), (True, 0.02)):
-        backbone.trainable = is_whole
-        trained.compile(
-            keras.optimizers.SGD(rate, momentum=0.9),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
+def train_plain(model, x, y):
+    model.fit(x, y, epochs=FLAGS.head_epochs, verbose=0)
+    model.trainable = True
+    compile_with(model, learning_rate=0.02)
+    model.fit(x, y, epochs=FLAGS.epochs, verbose=0)
+    return model
+
+
+def train_weighted(model, x, y, curves):
+    weighted = kcn.CurveWeightedModel(model)
+    weighted.fit(
+        x, y, epochs=FLAGS.head_epochs, loss_curves=curves, verbose=0
+    )
+    model.trainable = True
+    compile_with(weighted, learning_rate=0.02)
+    weighted.fit(x, y, epochs=FLAGS.epochs, verbose=0)
+    return weighted
+
+
+def main(argv):
+    del argv
+    rows = []
+    for seed in map(int, FLAGS.seeds):
+        known, (x, true), test_data = load_digits(seed)
+        y = kcn.datasets.corrupt_labels(true, FLAGS.noise_rate, seed=seed)
+        backbone = make_backbone(*known, seed)
+        train = kcn.with_sample_ids((x, y))
+        train = kcn.shuffle_by_epoch(train, buffer_size=len(x)).batch(32)
+        curves = probe(with_new_head(backbone, seed), train)
+        models = {
+            "plain": train_plain(with_new_head(backbone, seed), x, y),
+            "CurveWeightedModel": train_weighted(
+                with_new_head(backbone, seed), x, y, curves
+            ),
+            "true labels": train_plain(with_new_head(backbone, seed), x, true),
+        }
+        rows.append(
+            [m.evaluate(*test_data, verbose=0)[1] for m in models.values()]
         )
-        epochs = FLAGS.epochs if is_whole else FLAGS.head_epochs
-        trained.fit(data, epochs=epochs, shuffle=False, verbose=0, **arguments)
-    return trained
+        weights, is_wrong = models["CurveWeightedModel"].sample_weights(), y != true
+        print(
+            f"seed {seed}: {len(x)} samples, {is_wrong.mean():.0%} of the "
+            f"labels wrong; mean weight {weights[~is_wrong].mean():.2f} of "
+            f"right labels, {weights[is_wrong].mean():.2f} of wrong ones"
+        )
+    print("\nTest accuracy, last epoch, by seed")
+    for name, accuracies in zip(models, np.transpose(rows), strict=True):
+        print(f"  {name:20}", *(f"{accuracy:.3f}" for accuracy in accuracies))
+    figure = kcn.plots.plot_sample_weights(weights, y, true_labels=true)
+    figure.savefig(FLAGS.output)
+    print(f"\nThe last seed's weights: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    app.run(main)
