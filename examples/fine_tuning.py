@@ -4,8 +4,8 @@ Description: Both stages with a backbone: head first, then the whole network.
 
 A backbone that was trained elsewhere, few samples of new classes, and wrong
 labels among them. Nothing is downloaded: the backbone is trained here, on the
-digits 0 to 4 of scikit-learn, and fine-tuned for the digits 5 to 9, 40 % of whose
-labels were redrawn.
+digits 0 to 4 of scikit-learn, and fine-tuned for the digits 5 to 9, 40 % of
+whose labels were redrawn.
 
     python examples/fine_tuning.py
 
@@ -84,13 +84,13 @@ def with_new_head(backbone, seed):
     copy.trainable = False
     head = keras.layers.Dense(5, activation="softmax")
     model = keras.Sequential([keras.Input((8, 8, 1)), copy, head])
-    compile_with(model, learning_rate=0.1)
+    compile_for_tuning(model)
     return model
 
 
-def compile_with(model, learning_rate):
+def compile_for_tuning(model):
     model.compile(
-        keras.optimizers.SGD(learning_rate, momentum=0.9),
+        keras.optimizers.SGD(0.02, momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -128,18 +128,16 @@ and learned weights are kept: CurveNet goes on from what it learned on the head.
 def train_plain(model, x, y):
     model.fit(x, y, epochs=FLAGS.head_epochs, verbose=0)
     model.trainable = True
-    compile_with(model, learning_rate=0.02)
+    compile_for_tuning(model)
     model.fit(x, y, epochs=FLAGS.epochs, verbose=0)
     return model
 
 
 def train_weighted(model, x, y, curves):
     weighted = kcn.CurveWeightedModel(model)
-    weighted.fit(
-        x, y, epochs=FLAGS.head_epochs, loss_curves=curves, verbose=0
-    )
+    weighted.fit(x, y, epochs=FLAGS.head_epochs, loss_curves=curves, verbose=0)
     model.trainable = True
-    compile_with(weighted, learning_rate=0.02)
+    compile_for_tuning(weighted)
     weighted.fit(x, y, epochs=FLAGS.epochs, verbose=0)
     return weighted
 
@@ -164,7 +162,8 @@ def main(argv):
         rows.append(
             [m.evaluate(*test_data, verbose=0)[1] for m in models.values()]
         )
-        weights, is_wrong = models["CurveWeightedModel"].sample_weights(), y != true
+        weights = models["CurveWeightedModel"].sample_weights()
+        is_wrong = y != true
         print(
             f"seed {seed}: {len(x)} samples, {is_wrong.mean():.0%} of the "
             f"labels wrong; mean weight {weights[~is_wrong].mean():.2f} of "

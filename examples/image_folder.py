@@ -42,7 +42,9 @@ def write_digits(folder):
     digits = datasets.load_digits()
     labels = kcn.datasets.corrupt_labels(digits.target, 0.1, "symmetric")
     is_wrong = {}
-    for row, (image, label) in enumerate(zip(digits.images, labels)):
+    for row, (image, label) in enumerate(
+        zip(digits.images, labels, strict=True)
+    ):
         path = folder / str(label) / f"{row:04}_is_{digits.target[row]}.png"
         path.parent.mkdir(exist_ok=True)
         image = 255 / 16 * image[..., np.newaxis]

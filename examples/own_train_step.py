@@ -48,7 +48,9 @@ class TwoViews(keras.Model):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        first, second = (x + tf.random.normal(tf.shape(x), 0, 0.1) for _ in "12")
+        first, second = (
+            x + tf.random.normal(tf.shape(x), 0, 0.1) for _ in "12"
+        )
         with tf.GradientTape() as tape:
             y_pred = self(first, training=True)
             distance = tf.square(y_pred - self(second, training=True))
@@ -111,9 +113,7 @@ The weights are the label quality, which costs nothing more, or those that
 
 def train(x, y, sample_weight=None):
     model = compiled(TwoViews(make_network()))
-    model.fit(
-        x, y, epochs=FLAGS.epochs, sample_weight=sample_weight, verbose=0
-    )
+    model.fit(x, y, epochs=FLAGS.epochs, sample_weight=sample_weight, verbose=0)
     return model
 
 
@@ -127,9 +127,7 @@ def main(argv):
     noisy = kcn.datasets.corrupt_labels(true, FLAGS.noise_rate, seed=FLAGS.seed)
     curves = probe(x, noisy)
     weighted = compiled(kcn.CurveWeightedModel(make_network()))
-    weighted.fit(
-        x, noisy, epochs=FLAGS.epochs, loss_curves=curves, verbose=0
-    )
+    weighted.fit(x, noisy, epochs=FLAGS.epochs, loss_curves=curves, verbose=0)
     quality = kcn.label_quality_scores(curves).clip(0.01)
     models = {
         "own step": train(x, noisy),

@@ -119,7 +119,9 @@ def train_and_be_killed(folder, stage):
     command += [f"--folder={folder}", f"--kill_in={stage}"]
     code = subprocess.run(command, stderr=subprocess.DEVNULL).returncode
     if code != -signal.SIGKILL:
-        raise RuntimeError(f"Expected to be killed. Received: exit code {code}.")
+        raise RuntimeError(
+            f"Expected to be killed. Received: exit code {code}."
+        )
     print("  killed", flush=True)
 
 

@@ -3,9 +3,9 @@ Title: Tables: pandas in, pandas out
 Description: Breast cancer with wrong diagnoses; a table with columns added.
 
 A table with columns of numbers and of categories, and a label of two classes,
-one in four of them flipped. Back comes the same table, and for each row how far its
-label is to be trusted, its weight in training, and the label it should rather
-have:
+one in four of them flipped. Back comes the same table, and for each row how far
+its label is to be trusted, its weight in training, and the label it should
+rather have:
 
     python examples/tabular.py
 

@@ -7,7 +7,10 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
+import pandas as pd
+import pytest
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
@@ -16,9 +19,11 @@ import keras_curvenet as kcn
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
-def run(script, *arguments):
-    short = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
-    environment = {**os.environ, **short, "TF_CPP_MIN_LOG_LEVEL": "3"}
+SHORT = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
+
+
+def run(script, *arguments, limits=SHORT):
+    environment = {**os.environ, **limits, "TF_CPP_MIN_LOG_LEVEL": "3"}
     finished = subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
         env=environment,
@@ -114,3 +119,80 @@ def test_distributed(tmp_path):
             "distributed.py", "--devices=2", f"--backup_dir={tmp_path}"
         )
         assert "On 2 devices" in printed
+
+
+REPORTS = {  # The table that a script leaves: its rows and some columns.
+    "correct_labels.py": (898, {"suggested_label", "corrected_by_person"}),
+    "image_folder.py": (1797, {"path", "class", "suggested_class", "score"}),
+    "tabular.py": (284, {"label_quality", "sample_weight", "suggested_label"}),
+    "text.py": (10000, {"text", "given", "suggested", "score"}),
+}
+
+
+@pytest.mark.parametrize("script", REPORTS)
+def test_a_guide_ends_with_a_table(script, tmp_path):
+    path = tmp_path / "table.csv"
+    one_seed = ["--seeds=0"] if script == "tabular.py" else []
+    printed = run(script, f"--output={path}", *one_seed)
+    table = pd.read_csv(path)
+    num_rows, columns = REPORTS[script]
+    assert len(table) == num_rows
+    assert columns <= set(table)
+    assert str(path) in printed
+
+
+@pytest.mark.parametrize("script", ["fine_tuning.py", "own_train_step.py"])
+def test_a_guide_ends_with_a_picture(script, tmp_path):
+    path = tmp_path / "picture.png"
+    one_seed = ["--seeds=0"] if script == "fine_tuning.py" else []
+    printed = run(script, f"--output={path}", *one_seed)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert path.stat().st_size > 5000
+    accuracies = re.findall(r"^  \D*(\d\.\d{3})$", printed, re.MULTILINE)
+    assert len(accuracies) >= 3
+    assert all(0.0 <= float(accuracy) <= 1.0 for accuracy in accuracies)
+
+
+def test_image_folder_reads_a_folder_of_ones_own(tmp_path):
+    folder, path = tmp_path / "images", tmp_path / "table.csv"
+    for name, rows in (("cat", range(60)), ("dog", range(60, 120))):
+        (folder / name).mkdir(parents=True)
+        for row in rows:
+            image = np.full((8, 8, 1), 2.0 * row)
+            keras.utils.save_img(folder / name / f"{row}.png", image)
+    run("image_folder.py", f"--folder={folder}", f"--output={path}")
+    table = pd.read_csv(path)
+    assert sorted(table.path) == sorted(map(str, folder.rglob("*.png")))
+    assert all(
+        pathlib.Path(row.path).parent.name == row["class"]
+        for _, row in table.iterrows()
+    )
+
+
+def test_other_frameworks(tmp_path):
+    printed = run(
+        "other_frameworks.py", "--epochs=2", f"--output_dir={tmp_path}"
+    )
+    table = pd.read_csv(tmp_path / "curves.csv")
+    assert len(table) == len(np.load(tmp_path / "weights.npy")) == 898
+    assert {"loss_2", "margin_2", "weight"} <= set(table)
+    has_parquet = (tmp_path / "curves.parquet").exists()
+    assert has_parquet != ("pyarrow is not installed" in printed)
+    assert "holds the same losses: True" in printed
+
+
+def test_resume():
+    # Steps that are left out would go on in the next epoch.
+    printed = run("resume.py", "--epochs=2", limits={})
+    assert printed.count("killed") == 2
+    rows = re.findall(r"^(\D+?) +([\d,]+) +(\d+)$", printed, re.MULTILINE)
+    assert len(rows) == 7
+    assert all(number == "0" for _, _, number in rows)
+
+
+def test_index_names_every_script():
+    index = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| \[`?(\w+\.py)`?\]\((\w+\.py)\)", index, re.M)
+    assert all(shown == linked for shown, linked in named)
+    scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
+    assert sorted(linked for _, linked in named) == scripts
