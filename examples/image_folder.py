@@ -57,24 +57,25 @@ def write_digits(folder):
 ## Reading it
 
 `shuffle=False` keeps the order of the files, so that sample id i is file i of
-`file_paths`. Afterwards the batches are taken apart, kept in memory, and
-shuffled anew in each epoch.
+`file_paths`. Images are read one at a time (`batch_size=None`; of batches, call
+`unbatch` after `with_sample_ids`), kept in memory, and shuffled anew in each
+epoch.
 """
 
 
 def read(folder):
     """Batches with ids, and the samples' paths and the classes' names."""
-    batches = keras.utils.image_dataset_from_directory(
+    images = keras.utils.image_dataset_from_directory(
         folder,
         image_size=(FLAGS.image_size, FLAGS.image_size),
+        batch_size=None,
         shuffle=False,
         verbose=False,
     )
-    with_ids = kcn.with_sample_ids(batches)
-    paths = np.array(with_ids.file_paths)
-    samples = with_ids.unbatch().cache()
+    samples = kcn.with_sample_ids(images).cache()
+    paths = np.array(images.file_paths)
     train = kcn.shuffle_by_epoch(samples, buffer_size=len(paths)).batch(32)
-    return train, paths, with_ids.class_names
+    return train, paths, images.class_names
 
 
 """
