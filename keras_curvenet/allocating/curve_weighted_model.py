@@ -36,6 +36,7 @@ from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.allocating.training_batches import with_curves
+from keras_curvenet.allocating.training_loss import times
 from keras_curvenet.allocating.weight_metrics import EffectiveSampleSize
 from keras_curvenet.allocating.wrapped_model import WrappedModel
 from keras_curvenet.checked_arguments import checked_bool
@@ -230,8 +231,11 @@ class CurveWeightedModel(WrappedModel):
     # What training does.
 
     def train_step(self, data):
-        (x, y, sample_weight, sample_ids, prepared), meta_batch = data
+        (x, y, sample_weight, sample_ids, prepared, held_out), meta_batch = data
         x, sample_weight, invalid = without_invalid_inputs(x, sample_weight)
+        if self.learns_weights:  # No sample judges what it was trained on.
+            is_trained_on = tf.cast(tf.logical_not(held_out), tf.float32)
+            sample_weight = times(sample_weight, is_trained_on)
         with tf.GradientTape(persistent=True) as tape:
             features = self.split.bottom(x, training=True)
             y_pred = self.split.top(features, training=True)
@@ -402,8 +406,9 @@ class CurveWeightedModel(WrappedModel):
                 dataset of `(x, y)` or `(x, y, sample_weight)`. It repeats by
                 itself. None: `select_meta_samples` chooses 20 samples of each
                 observed class by their curves, which are read from `x` before
-                training begins (and go on being trained on, with their own
-                sample weights in both losses).
+                training begins. While weights are learned they are not trained
+                on, except where that would take more than a tenth of a class's
+                right labels; afterwards they are.
             meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
                 below it; weights are frozen from then on. Defaults to half of
                 `epochs`, rounded up.
@@ -463,17 +468,17 @@ class CurveWeightedModel(WrappedModel):
 
     def _training_data(self, train, meta_data, learns_weights):
         """Batches beside meta batches; makes what is still to be made."""
-        batches = with_curves(train.dataset, self._prepared)
-        self._use_loss(batches.element_spec[0], train.num_samples)
+        x_spec, *_ = spec = train.dataset.element_spec
+        self._use_loss(x_spec, train.num_samples)
         self._make_room_for_weights(train.num_samples)
+        meta, held_out = tf.data.Dataset.from_tensors(0).repeat(), ()
         if learns_weights:
-            meta = self._meta_batches(meta_data, train)
-        else:
-            meta = tf.data.Dataset.from_tensors(0).repeat()
+            meta, held_out = self._meta_batches(meta_data, train)
+        batches = with_curves(train.dataset, self._prepared, held_out)
         if self.optimizer.iterations.numpy() == 0:
             warn_if_trained(self.base_model)
         # Metrics and losses make their variables here, not in a first trace.
-        self._build_metrics(batches.element_spec[:3])
+        self._build_metrics(spec[:3])
         self._build_optimizers()
         for part in (train.dataset, meta) if learns_weights else ():
             refuse_different_data(self.distribute_strategy, part)
@@ -771,9 +776,10 @@ class CurveWeightedModel(WrappedModel):
             self._beliefs.start_from(predictions)
 
     def _meta_batches(self, meta_data, train):
-        self.meta_sample_ids = None
+        """The meta set's batches, and ids that are held out for them."""
+        self.meta_sample_ids, held_out = None, ()
         if meta_data is None:
-            self.meta_sample_ids, meta_data = chosen_meta_set(
+            self.meta_sample_ids, meta_data, held_out = chosen_meta_set(
                 self.loss_curves, train
             )
             num_classes = None
@@ -787,4 +793,4 @@ class CurveWeightedModel(WrappedModel):
             meta_data, self.meta_batch_size, self.meta_every, num_classes
         )
         check_inputs(self.base_model, batches.element_spec[0], "meta_data")
-        return batches
+        return batches, held_out

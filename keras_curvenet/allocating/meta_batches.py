@@ -1,9 +1,12 @@
 """The meta set as an endless stream of batches beside the training batches."""
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.probing.epoch_order import made_anew
 from keras_curvenet.probing.sample_ids import has_sample_ids
@@ -19,6 +22,9 @@ _MOST_PASSES = 10
 # Samples in a batch of a meta set that comes as arrays. Exact meta steps on
 # larger ones were no better: `benchmarks/RESULTS.md`, "Cheaper meta steps".
 _BATCH_SIZE = 32
+
+# At most one in so many right labels of a class is held out.
+_HELD_OUT_OF = 10
 
 
 def meta_batches(meta_data, batch_size, meta_every, num_classes):
@@ -61,19 +67,41 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
     return dataset
 
 
+class MetaSet(NamedTuple):
+    """A meta set that was chosen among the training samples.
+
+    Attributes:
+        sample_ids: Int64 `(n,)`.
+        rows: Tuple `(x, y, sample_weight)` of structures of arrays.
+        held_out: Int64 ids of those that are not trained on while they judge.
+    """
+
+    sample_ids: np.ndarray
+    rows: tuple
+    held_out: np.ndarray
+
+
 def chosen_meta_set(loss_curves, train):
-    """The training samples that the curves trust.
+    """The `MetaSet` of training samples that the curves trust.
+
+    Samples that are trained on as well judge badly: their own labels are known
+    by heart soon, and what else a network learns of their class makes no
+    difference to them. They are held out while weights are learned, but no
+    more than a tenth of a class's right labels, since rare classes need theirs.
 
     Args:
         loss_curves: `LossCurves` of them, and perhaps of more.
         train: `TrainingBatches`.
-
-    Returns:
-        Tuple of their ids, and of their rows `(x, y, sample_weight)`.
     """
     size = train.num_samples
-    sample_ids = select_meta_samples(loss_curves.first(size))
-    return sample_ids, rows_of_ids(train.dataset, sample_ids, size)
+    curves = loss_curves.first(size)
+    sample_ids = select_meta_samples(curves)
+    rows = rows_of_ids(train.dataset, sample_ids, size)
+    most = estimate_class_counts(curves) // _HELD_OUT_OF
+    labels = curves.labels[sample_ids]  # In their order.
+    first = np.searchsorted(labels, labels)
+    rank = np.arange(len(labels)) - first
+    return MetaSet(sample_ids, rows, sample_ids[rank < most[labels]])
 
 
 def rows_of_ids(dataset, sample_ids, num_samples):

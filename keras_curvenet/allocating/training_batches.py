@@ -76,8 +76,8 @@ def training_batches(
     return TrainingBatches(dataset, num_samples, validation_data)
 
 
-def with_curves(dataset, prepared):
-    """Batches `(x, y, sample_weight, sample_id, prepared)`, looked up by id.
+def with_curves(dataset, prepared, held_out=()):
+    """Batches `(x, y, sample_weight, sample_id, prepared, is_held_out)`.
 
     The look-up runs on the host, inside tf.data, where an id without a curve
     is an error. Curves are read from where they are, memory or disk, and never
@@ -86,8 +86,12 @@ def with_curves(dataset, prepared):
     Args:
         dataset: Batches `(x, y, sample_weight, sample_id)`.
         prepared: `PreparedCurves` of all samples.
+        held_out: Ids of samples that are not trained on while weights are
+            learned.
     """
-    tables = tuple(prepared)
+    is_held_out = np.zeros(len(prepared.labels), bool)
+    is_held_out[np.asarray(held_out, np.int64)] = True
+    tables = (*prepared, is_held_out)
 
     def rows_of(sample_ids):
         if (sample_ids < 0).any():
@@ -101,7 +105,8 @@ def with_curves(dataset, prepared):
         )
         for row, table in zip(rows, tables, strict=True):
             row.set_shape([sample_ids.shape[0], *table.shape[1:]])
-        return x, y, sample_weight, sample_ids, tuple(rows)
+        *of_batch, held_out = rows
+        return x, y, sample_weight, sample_ids, tuple(of_batch), held_out
 
     return dataset.map(look_up, tf.data.AUTOTUNE)
 

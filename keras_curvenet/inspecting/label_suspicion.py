@@ -1,6 +1,7 @@
 """How suspicious every label is, and how many are probably wrong."""
 
 import warnings
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,10 @@ _MOST_DISAGREEMENT = 0.1
 
 # The surest samples: above this quantile of the likelihood of their label.
 _SUREST = 0.8
+
+
+# What curves said; they do not change, and many functions ask.
+_KNOWN: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class LabelSuspicion(NamedTuple):
@@ -75,6 +80,13 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
         ValueError: If it has fewer than two epochs.
     """
     checked_curves(curves)
+    if curves not in _KNOWN:
+        _KNOWN[curves] = _suspicion(curves)
+    return _KNOWN[curves]
+
+
+def _suspicion(curves):
+    """What `label_suspicion` says the first time it is asked."""
     columns = curves.margin_columns or curves.loss_columns
     unseen = never_seen(columns)
     values = np.full(curves.num_samples, np.nan)
@@ -153,7 +165,7 @@ def most_wrong_labels(curves, separation):
             "quality is a ranking only. If the network learned nearly all "
             "labels, probe for fewer epochs; if it was still learning what is "
             "right, for more.",
-            stacklevel=4,
+            stacklevel=5,
         )
     return min(early, late)
 

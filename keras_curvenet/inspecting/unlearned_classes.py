@@ -62,6 +62,6 @@ def judged_by_what_was_learned(values, num_suspects, labels):
             "wrong there as elsewhere. If you know better, pass `noise_rate` "
             "by class. Probing for more epochs, or with a loss that counts "
             "rare classes more, tells.",
-            stacklevel=5,
+            stacklevel=6,
         )
     return values, np.count_nonzero(values > threshold)

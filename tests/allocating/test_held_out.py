@@ -1,0 +1,101 @@
+"""A meta set chosen from the training data is not trained on meanwhile."""
+
+import keras
+import numpy as np
+import pytest
+import tiny_models
+from weighted_models import weighted_model
+
+import keras_curvenet as kcn
+from keras_curvenet.allocating.meta_batches import chosen_meta_set
+from keras_curvenet.allocating.training_batches import training_batches
+
+SIZES = 300, 60, 4
+
+
+def data():
+    """Samples of a frequent, a rare and a tiny class, a quarter wrong."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), SIZES)
+    x = rng.normal(size=(len(labels), 4)).astype("float32")
+    is_wrong = rng.uniform(size=len(labels)) < 0.25
+    level = np.where(is_wrong, 2.0, np.linspace(2.0, 0.1, 8)[:, None]).T
+    noise = rng.normal(scale=0.1, size=level.shape)
+    return x, labels, kcn.LossCurves(np.abs(level + noise), labels)
+
+
+def fit(weighted, x, labels, curves, **kwargs):
+    with pytest.warns(UserWarning, match="fewer than 20 samples"):
+        weighted.fit(x, labels, 64, loss_curves=curves, verbose=0, **kwargs)
+
+
+def test_no_more_than_a_tenth_of_a_class():
+    x, labels, curves = data()
+    train = training_batches(x, labels, None, 64, False, 0.0, None)
+    with pytest.warns(UserWarning, match="fewer than 20 samples"):
+        chosen = chosen_meta_set(curves, train)
+    counts = kcn.estimate_class_counts(curves)
+    held_out = np.bincount(labels[chosen.held_out], minlength=3)
+    assert counts[0] >= 200 and 30 <= counts[1] < 60
+    np.testing.assert_array_equal(held_out, [20, counts[1] // 10, 0])
+    assert np.isin(chosen.held_out, chosen.sample_ids).all()
+    np.testing.assert_array_equal(chosen.rows[0], x[chosen.sample_ids])
+
+
+def test_held_out_samples_change_nothing_while_weights_are_learned():
+    """Their labels could be any: the network does not see them."""
+    x, labels, curves = data()
+    train = training_batches(x, labels, None, 64, False, 0.0, None)
+    with pytest.warns(UserWarning, match="fewer than 20 samples"):
+        held_out = chosen_meta_set(curves, train).held_out
+    weights = np.ones(len(x), "float32")
+    others = np.where(np.isin(np.arange(len(x)), held_out), 0.0, weights)
+
+    def trained(sample_weight, meta_epochs):
+        weighted = weighted_model(
+            tiny_models.sequential,
+            curve_net=None,
+            soft_labels=False,
+            balance_classes=False,
+            meta_optimizer=keras.optimizers.SGD(0.0),
+        )
+        fit(
+            weighted,
+            x,
+            labels,
+            curves,
+            shuffle=False,
+            epochs=2,
+            meta_epochs=meta_epochs,
+            sample_weight=sample_weight,
+        )
+        return weighted.base_model.get_weights()
+
+    tiny_models.assert_all_close(trained(weights, 2), trained(others, 2))
+    # Once weights are frozen, they are trained on.
+    learned, without = trained(weights, 1), trained(others, 1)
+    assert not np.allclose(learned[0], without[0], atol=1e-5)
+
+
+def test_a_meta_set_of_its_own_holds_nothing_out():
+    x, labels, curves = data()
+
+    def trained(meta_epochs):
+        weighted = weighted_model(
+            tiny_models.sequential,
+            curve_net=None,
+            meta_optimizer=keras.optimizers.SGD(0.0),
+        )
+        weighted.fit(
+            x,
+            labels,
+            64,
+            shuffle=False,
+            loss_curves=curves,
+            meta_data=(x[-80:], labels[-80:]),
+            meta_epochs=meta_epochs,
+            verbose=0,
+        )
+        return weighted.base_model.get_weights()
+
+    tiny_models.assert_all_close(trained(1), trained(0))
