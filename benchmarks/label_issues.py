@@ -107,6 +107,7 @@ def run(seed):
         {"scores": name, "seed": seed, "epochs": epochs}
         | measure(values, is_wrong, data.in_tail)
         for name, (values, epochs) in scores.items()
+        if is_wrong.any()  # There is nothing to rank otherwise.
     ]
     return rows, report(curves, data, data.is_wrong)
 
@@ -115,6 +116,8 @@ def report(curves, data, is_wrong):
     """What the estimates of issues, rates, verdicts and meta sets are worth."""
     issues = kcn.find_label_issues(curves)
     found = np.isin(np.arange(len(is_wrong)), issues)
+    if not is_wrong.any():
+        return {"wrong": 0.0, "issues": round(float(found.mean()), 4)}
     verdicts = kcn.sample_verdicts(curves)
     chosen = kcn.select_meta_samples(curves)
     classes = range(data.num_classes)
@@ -170,7 +173,7 @@ def main(argv):
                 f"{content['configuration']}. Name another --output."
             )
     for seed in map(int, FLAGS.seeds):
-        if any(row["seed"] == seed for row in content["runs"]):
+        if any(row["seed"] == seed for row in content["reports"]):
             continue
         rows, figures = run(seed)
         content["runs"] += rows
