@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
+from keras_curvenet.workers import is_chief
 
 # Classes that get a histogram and scalars of their own; the rest are in the
 # overall ones and in that of the classes' means.
@@ -79,7 +80,10 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 f"Received: model '{self.model.name}' without loss curves."
             )
         folder = os.path.join(self.log_dir, "curves")
-        self._writer = tf.summary.create_file_writer(folder)
+        if is_chief(self.model.distribute_strategy):
+            self._writer = tf.summary.create_file_writer(folder)
+        else:
+            self._writer = tf.summary.create_noop_writer()
         with self._writer.as_default(step=0):
             tf.summary.text("noise_rates", self._table_of_noise_rates(curves))
             if self.images is not None:

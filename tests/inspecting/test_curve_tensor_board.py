@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 import keras_curvenet as kcn
+from keras_curvenet.inspecting import curve_tensor_board
 
 
 def fit(callback, sizes=(60, 20), epochs=3):
@@ -126,3 +127,9 @@ def test_another_model_is_refused(tmp_path):
             verbose=0,
             callbacks=[kcn.CurveTensorBoard(tmp_path)],
         )
+
+
+def test_only_the_chief_of_several_workers_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(curve_tensor_board, "is_chief", lambda strategy: False)
+    fit(kcn.CurveTensorBoard(tmp_path / "logs"))
+    assert not (tmp_path / "logs").exists()
