@@ -141,6 +141,16 @@ WRONG_USES = {
         "argument `margins`",
         "Received: +inf for 30 value(s).",
     ),
+    "curves margins of unseen": (
+        lambda: kcn.LossCurves(
+            np.where(np.arange(6)[:, None] == 2, np.nan, values),
+            [0, 0, -1, 0, 0, 0],
+            margins=values,
+        ),
+        ValueError,
+        "argument `margins`",
+        "Received: margins of sample id(s) [2].",
+    ),
     "curves load none": (
         lambda: kcn.LossCurves.load(folder() + "/no.npz"),
         FileNotFoundError,

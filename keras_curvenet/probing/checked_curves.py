@@ -77,6 +77,20 @@ def checked_labels(
     return labels
 
 
+def refuse_margins_of_unseen(
+    margins: list[npt.NDArray[np.float32]], labels: npt.NDArray[np.int64]
+) -> None:
+    """Raises ValueError where samples without a label have margins."""
+    unseen = np.flatnonzero(labels == -1)
+    bad = ~never_seen([column[unseen] for column in margins])
+    if bad.any():
+        raise ValueError(
+            "Invalid value for argument `margins`. Expected NaN for samples "
+            "never seen, whose label is -1. Received: margins of sample id(s) "
+            f"{unseen[bad][:3].tolist()}. Give these a label, or NaN."
+        )
+
+
 def checked_num_classes(
     num_classes: int | None, labels: npt.NDArray[np.int64]
 ) -> int:

@@ -16,6 +16,7 @@ from keras_curvenet.probing.checked_curves import as_numbers
 from keras_curvenet.probing.checked_curves import checked_labels
 from keras_curvenet.probing.checked_curves import checked_margins
 from keras_curvenet.probing.checked_curves import checked_num_classes
+from keras_curvenet.probing.checked_curves import refuse_margins_of_unseen
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.filled_curves import ColumnStatistics
@@ -68,8 +69,8 @@ class LossCurves:
 
     Raises:
         ValueError: If shapes do not match, labels are out of range or not
-            integral, values or margins are no numbers, values hold -inf, or
-            margins hold +inf.
+            integral, values or margins are no numbers, values hold -inf,
+            margins hold +inf, or samples labelled -1 have values or margins.
 
     Example:
 
@@ -127,6 +128,8 @@ class LossCurves:
             )
         self.labels = checked_labels(labels, losses)
         self.num_classes = checked_num_classes(num_classes, self.labels)
+        if margins is not None:
+            refuse_margins_of_unseen(margins, self.labels)
         self.labels.setflags(write=False)
         self.loss_columns, self.margin_columns = losses, margins
         self._values = self._margins = None
