@@ -47,20 +47,20 @@ def check_base_model(base_model):
         )
 
 
-def classes_of_outputs(base_model, default):
-    """The numbers of classes that integer targets of a model can have.
+def may_predict(base_model, num_classes):
+    """Bool: whether integer targets of a model can have so many classes.
 
     Args:
-        base_model: A `keras.Model`.
-        default: Int, the answer where the model's outputs are not known.
+        base_model: A `keras.Model`. Where its outputs are not known, they can.
+        num_classes: Int, or None, which is no number of classes.
     """
     outputs = getattr(base_model, "outputs", None)
     if outputs is None:
-        return (default,)
+        return True
     if len(outputs) != 1:
-        return ()
+        return False
     width = outputs[0].shape[-1]
-    return (2,) if width == 1 else (width,)
+    return num_classes == (2 if width == 1 else width)
 
 
 def check_inputs(base_model, x_spec, argument):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
@@ -25,6 +26,70 @@ _BATCH_SIZE = 32
 
 # At most one in so many right labels of a class is held out.
 _HELD_OUT_OF = 10
+
+
+class MetaSet(NamedTuple):
+    """The trusted samples.
+
+    Attributes:
+        sample_ids: Int64 `(n,)`, where they were chosen by their curves, or
+            None.
+        held_out: Those of them that are not trained on while they judge; none,
+            otherwise.
+        batches: Batches `(x, y, sample_weight)` without end.
+    """
+
+    sample_ids: npt.NDArray[np.int64] | None
+    held_out: npt.NDArray[np.int64]
+    batches: tf.data.Dataset
+
+
+def meta_set(
+    meta_data, train, loss_curves, batch_size, meta_every, num_classes
+):
+    """The meta set that is given, or the samples that the curves trust.
+
+    Args:
+        meta_data: As of `meta_batches`, or None.
+        train: `TrainingBatches`.
+        loss_curves: `LossCurves` of them, and perhaps of more.
+        batch_size, meta_every, num_classes: As of `meta_batches`.
+
+    Returns:
+        `MetaSet`.
+    """
+    sample_ids, held_out = None, np.array([], np.int64)
+    if meta_data is None:
+        size = train.num_samples
+        curves = loss_curves.first(size)
+        sample_ids = select_meta_samples(curves)
+        held_out = held_out_of(sample_ids, curves)
+        meta_data = rows_of_ids(train.dataset, sample_ids, size)
+        num_classes = None
+    batches = meta_batches(meta_data, batch_size, meta_every, num_classes)
+    return MetaSet(sample_ids, held_out, batches)
+
+
+def held_out_of(sample_ids, curves):
+    """Which chosen meta samples are not trained on while weights are learned.
+
+    Samples that are trained on as well judge badly: their own labels are known
+    by heart soon, and what else a network learns of their class makes no
+    difference to them. No more than a tenth of a class's right labels are held
+    out, since rare classes need theirs. How much that matters:
+    `benchmarks/RESULTS.md`, "What did not help".
+
+    Args:
+        sample_ids: Int64 `(n,)`, ascending by class.
+        curves: Their `LossCurves`.
+
+    Returns:
+        Int64 ids, a part of `sample_ids`.
+    """
+    most = estimate_class_counts(curves) // _HELD_OUT_OF
+    labels = curves.labels[sample_ids]
+    rank = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return sample_ids[rank < most[labels]]
 
 
 def meta_batches(meta_data, batch_size, meta_every, num_classes):
@@ -65,43 +130,6 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
             tf.data.experimental.assert_cardinality(endless)
         )
     return dataset
-
-
-class MetaSet(NamedTuple):
-    """A meta set that was chosen among the training samples.
-
-    Attributes:
-        sample_ids: Int64 `(n,)`.
-        rows: Tuple `(x, y, sample_weight)` of structures of arrays.
-        held_out: Int64 ids of those that are not trained on while they judge.
-    """
-
-    sample_ids: np.ndarray
-    rows: tuple
-    held_out: np.ndarray
-
-
-def chosen_meta_set(loss_curves, train):
-    """The `MetaSet` of training samples that the curves trust.
-
-    Samples that are trained on as well judge badly: their own labels are known
-    by heart soon, and what else a network learns of their class makes no
-    difference to them. They are held out while weights are learned, but no
-    more than a tenth of a class's right labels, since rare classes need theirs.
-
-    Args:
-        loss_curves: `LossCurves` of them, and perhaps of more.
-        train: `TrainingBatches`.
-    """
-    size = train.num_samples
-    curves = loss_curves.first(size)
-    sample_ids = select_meta_samples(curves)
-    rows = rows_of_ids(train.dataset, sample_ids, size)
-    most = estimate_class_counts(curves) // _HELD_OUT_OF
-    labels = curves.labels[sample_ids]  # In their order.
-    first = np.searchsorted(labels, labels)
-    rank = np.arange(len(labels)) - first
-    return MetaSet(sample_ids, rows, sample_ids[rank < most[labels]])
 
 
 def rows_of_ids(dataset, sample_ids, num_samples):

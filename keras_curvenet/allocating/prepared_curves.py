@@ -51,7 +51,15 @@ def prepared_curves(loss_curves):
 
     Raises:
         TypeError: If `loss_curves` is not a `LossCurves`.
+        ValueError: If there are none, or none of a sample that was seen.
     """
+    if loss_curves is None:
+        raise ValueError(
+            "Invalid value for argument `loss_curves`. Expected the "
+            "`LossCurves` of the training samples in the first `fit`. "
+            "Received: loss_curves=None. Probe first, with "
+            "`LossCurveRecorder`."
+        )
     if not isinstance(loss_curves, LossCurves):
         raise TypeError(
             "Invalid value for argument `loss_curves`. Expected a "
@@ -106,14 +114,7 @@ def _empty_rows(num_rows, length):
 
 
 def refuse_missing_curves(prepared, num_samples):
-    """Raises ValueError where samples have no curve; `prepared` may be None."""
-    if prepared is None:
-        raise ValueError(
-            "Invalid value for argument `loss_curves`. Expected the "
-            "`LossCurves` of the training samples in the first `fit`. "
-            "Received: loss_curves=None. Probe first, with "
-            "`LossCurveRecorder`."
-        )
+    """Raises ValueError where samples have no curve."""
     if len(prepared.curves) < num_samples:
         raise ValueError(
             "Invalid value for argument `loss_curves`. Expected a curve "

@@ -82,6 +82,7 @@ class TrainingLoss:
         """Tuple of all that a traced step depends on."""
         frequencies = self.frequencies
         return (
+            self._compile_loss,
             self.from_logits,
             frequencies and frequencies.follows_targets,
             frequencies and frequencies.num_classes,

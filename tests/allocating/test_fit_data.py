@@ -309,7 +309,9 @@ def test_beliefs_start_from_the_probes_predictions():
     )
     curves = tiny_models.loss_curves()
     fit(weighted, loss_curves=curves, predictions=predictions, epochs=1)
-    believed = weighted._beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
+    believed = weighted._parts.beliefs.of_batch(
+        np.arange(24), np.zeros((24, 3))
+    )
     own = weighted.base_model.predict(tiny_models.arrays()[0], verbose=0)
     np.testing.assert_allclose(
         believed, 0.8 * predictions + 0.2 * _adjusted(weighted, own), atol=2e-3
@@ -322,15 +324,13 @@ def test_beliefs_start_from_the_probes_predictions():
         epochs=2,
         initial_epoch=1,
     )
-    later = weighted._beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
+    later = weighted._parts.beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
     assert np.abs(later - believed).max() < 0.2
 
 
 def _adjusted(weighted, probabilities):
-    predictions = weighted._training_loss.predictions(
-        tf.constant(probabilities)
-    )
-    return weighted._training_loss.probabilities(predictions).numpy()
+    predictions = weighted._parts.loss.predictions(tf.constant(probabilities))
+    return weighted._parts.loss.probabilities(predictions).numpy()
 
 
 def test_predictions_without_soft_labels():

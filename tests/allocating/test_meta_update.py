@@ -390,8 +390,8 @@ def test_meta_gradient_of_soft_labels(float64, top_layers):
     # What is believed differs from what is predicted: else its term is still.
     present = np.random.default_rng(0).dirichlet([0.5] * 3, len(ids))
     for _ in range(9):
-        weighted._beliefs.update(ids, tf.constant(present, tf.float32))
-    believed = weighted._beliefs.of_batch(ids, tf.zeros([len(ids), 3]))
+        weighted._parts.beliefs.update(ids, tf.constant(present, tf.float32))
+    believed = weighted._parts.beliefs.of_batch(ids, tf.zeros([len(ids), 3]))
     expected = finite_differences(
         model,
         curve_net,

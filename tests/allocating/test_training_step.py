@@ -293,12 +293,12 @@ def test_beliefs_of_other_curves_are_forgotten():
     weighted = weighted_model(tiny_models.two_layer_model)
     curves = tiny_models.loss_curves()
     fit(weighted, loss_curves=curves)
-    beliefs = weighted._beliefs
+    beliefs = weighted._parts.beliefs
     ids = np.arange(24)
     kept = beliefs.of_batch(ids, np.full((24, 3), np.nan, "float32")).numpy()
     assert np.isfinite(kept).all()
     fit(weighted, loss_curves=curves, epochs=1, initial_epoch=1)
-    assert weighted._beliefs is beliefs
+    assert weighted._parts.beliefs is beliefs
     np.testing.assert_array_equal(
         beliefs.of_batch(ids, np.full((24, 3), np.nan, "float32")), kept
     )
@@ -337,7 +337,7 @@ def test_curves_of_more_samples_than_the_data():
     )
     assert np.isfinite(history["loss"]).all()
     assert weighted.sample_weights().shape == (30,)
-    assert weighted._beliefs.fits(24, 3)
+    assert weighted._parts.beliefs.fits(24, 3)
 
 
 # Cost: traces and forward passes.

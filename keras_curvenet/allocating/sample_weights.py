@@ -1,0 +1,40 @@
+"""What CurveNet makes of the curves: sample weights."""
+
+import numpy as np
+import tensorflow as tf
+
+# Samples whose weights are taken at a time, of all.
+_BLOCK = 8192
+
+
+def weights_by(curve_net, prepared, training=False):
+    """Weights `(batch,)` by the present CurveNet.
+
+    Args:
+        curve_net: A built model or layer from `[curves, labels]`, or one that
+            `corrects_quality` from `[curves, labels, quality]`.
+        prepared: Tuple of arrays as in `PreparedCurves`, of a batch.
+        training: Bool.
+    """
+    curves, labels, quality = prepared
+    # A sample that was never seen has no class, and no curve but zeros.
+    inputs = [curves, tf.maximum(labels, 0)]
+    if getattr(curve_net, "corrects_quality", False):
+        return curve_net([*inputs, quality], training=training)
+    return curve_net(inputs)
+
+
+def weights_of_all(curve_net, prepared):
+    """Float32 array `(num_samples,)`: the weight of every sample.
+
+    Args:
+        curve_net: As of `weights_by`.
+        prepared: `PreparedCurves` of all samples.
+    """
+    num_samples = len(prepared.labels)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, num_samples, _BLOCK)]
+    weights = [
+        weights_by(curve_net, [table[block] for table in prepared]).numpy()
+        for block in blocks
+    ]
+    return np.concatenate(weights).astype(np.float32)
