@@ -3,33 +3,16 @@
 import json
 import os
 import re
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from keras_curvenet.probing.folder_lock import FolderLock
+from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
 _MANIFEST = "curves.json"
 _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
-
-
-class RecordedColumns(NamedTuple):
-    """What a probe has recorded so far.
-
-    Attributes:
-        losses: List of float32 `(num_samples,)`, one for each epoch.
-        margins: List of the same form, or None.
-        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
-        num_classes: Int, or None for the largest label plus one.
-    """
-
-    losses: list[npt.NDArray[np.float32]]
-    margins: list[npt.NDArray[np.float32]] | None
-    labels: npt.NDArray[np.int64]
-    num_classes: int | None
 
 
 class CurveFolder:

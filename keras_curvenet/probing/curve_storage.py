@@ -4,8 +4,8 @@ import os
 import tempfile
 
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.loss_curves import LossCurves
+from keras_curvenet.probing.recorded_columns import RecordedColumns
 
 
 def storage_at(filepath):

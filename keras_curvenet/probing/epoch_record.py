@@ -143,9 +143,14 @@ class EpochRecord:
         if self.has_predictions:
             self._summed.assign(tf.zeros_like(self._summed))
 
-    def add_predictions(self, weight):
-        """Adds the epoch's predictions to those of the epochs before."""
-        self._summed.assign_add(weight * self._predictions)
+    def add_predictions(self):
+        """Adds the epoch's predictions to the sums, by its median loss."""
+        losses = self.losses.numpy()
+        finite = losses[np.isfinite(losses)]
+        if finite.size:
+            lowest = min(0.0, finite.min())  # Losses may be negative.
+            weight = np.median(finite) - lowest
+            self._summed.assign_add(weight * self._predictions)
 
     def summed_predictions(self):
         """Float32 `(num_samples, num_classes)`, weighted sums over epochs."""

@@ -1,7 +1,7 @@
 """LossCurveRecorder: gathers losses and margins while `fit` runs."""
 
+import contextlib
 import warnings
-import weakref
 
 import keras
 import numpy as np
@@ -9,38 +9,23 @@ import numpy as np
 from keras_curvenet.checked_arguments import checked_bool
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.batch_specs import check_batch_spec
-from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.curve_folder import RecordedColumns
-from keras_curvenet.probing.curve_storage import storage_at
 from keras_curvenet.probing.distributed_data import dataset_behind
 from keras_curvenet.probing.distributed_data import num_outputs
 from keras_curvenet.probing.distributed_data import remember_dataset
-from keras_curvenet.probing.epoch_record import EpochRecord
+from keras_curvenet.probing.epoch_problems import refuse_problems
 from keras_curvenet.probing.label_margins import margins_if_told
 from keras_curvenet.probing.loss_curves import LossCurves
-from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import observed_labels
 from keras_curvenet.probing.predicted_probabilities import (
     predicted_probabilities,
 )
 from keras_curvenet.probing.recorded_training import record_training_steps
+from keras_curvenet.probing.recording import Recording
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.replicas import check_strategy
 from keras_curvenet.replicas import has_strategy
 from keras_curvenet.replicas import of_all_replicas
-from keras_curvenet.workers import is_chief
-
-# What the names of its arrays begin with in a backup.
-_PREFIX = "recorder/"
-
-# Which recorder a model was last given to.
-_RECORDERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-
-def recorder_of(model):
-    """The `LossCurveRecorder` of the `fit` that begins, or None."""
-    return _RECORDERS.get(model)
 
 
 class LossCurveRecorder(keras.callbacks.Callback):
@@ -93,7 +78,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
             count as one class.
         record_predictions: Bool. Whether `mean_predictions` is recorded, for
             suggestions of better labels. It takes 8 bytes per sample and
-            class, however many epochs.
+            class, however many epochs. Defaults to False.
 
     Attributes:
         loss_curves: `LossCurves` of the epochs recorded so far. Its `margins`
@@ -143,40 +128,30 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self.record_predictions = checked_bool(
             "record_predictions", record_predictions
         )
-        self._columns = []  # What complete epochs left behind.
-        self._margin_columns = []  # None where an epoch has no margins.
-        self._labels = None
-        self._num_classes = None
-        self._record = None  # What the training step writes into.
-        self._traced_num_classes = None
-        self._next_column = None
-        self._steps = 0
+        self._recording = Recording(filepath)
         self._is_weighted = None
-        self._warned_not_finite = False
-        self._warned_no_margins = False
-        self._warned_not_saved = False
-        self._storage = None if filepath is None else storage_at(filepath)
-        self._is_saved = True  # Whatever `_storage` should hold.
+        self._traced_num_classes = None
         self._restore = None
 
     @property
     def loss_curves(self):
-        if not self._columns:
+        if not self._recording.columns.losses:
             raise ValueError(
                 "No loss curves yet. Expected at least one complete epoch of "
                 "`model.fit(..., callbacks=[recorder])`. Received: 0 epochs."
             )
-        return LossCurves.of_columns(self._recorded())
+        return LossCurves.of_columns(self._recording.columns)
 
     @property
     def mean_predictions(self):
-        record = self._record
-        if not self._columns or not (record and record.has_predictions):
+        recorded = len(self._recording.columns.losses)
+        record = self._recording.present
+        if not recorded or not (record and record.has_predictions):
             raise ValueError(
                 "No predictions were recorded. Expected at least one complete "
                 "epoch with `LossCurveRecorder(record_predictions=True)`. "
                 f"Received: record_predictions={self.record_predictions}, "
-                f"{len(self._columns)} epochs."
+                f"{recorded} epochs."
             )
         sums = record.summed_predictions()
         totals = sums.sum(axis=1, keepdims=True)
@@ -184,39 +159,26 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        _RECORDERS[model] = self
+        self._recording.belongs_to(model)
         if has_strategy(model):
             remember_dataset(model)
 
     def on_train_begin(self, logs=None):
-        model = self.model
-        check_strategy(model, "LossCurveRecorder")
-        self._next_column = None
+        check_strategy(self.model, "LossCurveRecorder")
         self._is_weighted = None
-        if self._storage and is_chief(model.distribute_strategy):
-            self._storage.open()
+        self._recording.open()
         self._restore = record_training_steps(
-            model, before_step=self._before_step, write=self._write
+            self.model, before_step=self._before_step, write=self._write
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._next_column is None:
-            try:
-                self._start_at(epoch)
-            except ValueError:
-                self._restore()
-                raise
-        self._steps = 0
-        if self._record is not None:
-            self._record.clear()
+        with self._restoring_after_errors():
+            self._recording.begin_epoch(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        record = self._record
-        try:
-            self._check(record, epoch)
-        except ValueError:
-            self._restore()
-            raise
+        record = self._recording.present
+        with self._restoring_after_errors():
+            refuse_problems(record, epoch)
         if self._was_interrupted():
             warnings.warn(
                 f"Epoch {epoch + 1} was stopped before its end. Its losses are "
@@ -224,183 +186,29 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        column = record.losses.numpy()
-        margin_columns = self._margin_columns_with(record)
-        self._columns = [*self._columns[: self._next_column], column]
-        self._margin_columns = margin_columns
         if self.record_predictions:
-            finite = column[np.isfinite(column)]
-            if finite.size:
-                lowest = min(0.0, finite.min())  # Losses may be negative.
-                record.add_predictions(np.median(finite) - lowest)
-        self._next_column += 1
-        self._labels = record.labels.numpy()
-        self._num_classes = self._traced_num_classes
-        if record.is_multi_hot():
-            self._labels, self._num_classes = np.zeros_like(self._labels), 1
-        not_finite = int(np.isposinf(column).sum())
-        if not_finite and not self._warned_not_finite:
-            self._warned_not_finite = True
-            warnings.warn(
-                f"{not_finite} of {record.num_samples} samples had a loss that "
-                f"was not finite in epoch {epoch + 1}. It is recorded as +inf. "
-                "Lower the learning rate if training diverged.",
-                stacklevel=2,
-            )
-        if self._storage and is_chief(self.model.distribute_strategy):
-            self._save(epoch)
+            record.add_predictions()
+        self._recording.add_epoch(epoch, self._traced_num_classes)
 
     def on_train_end(self, logs=None):
         self._restore()
-        _RECORDERS.pop(self.model, None)
-        if self._storage:
-            self._storage.close()
+        self._recording.close(self.model)
 
-    # What BackupAndResume calls.
-
-    def keep_in(self, path):
-        """Keeps the curves in a folder, where they have no place yet."""
-        if self._storage is None:
-            self._storage = CurveFolder(path)
-            if is_chief(self.model.distribute_strategy):
-                self._storage.open()
-
-    def has_saved(self, epoch):
-        """Bool: whether the curves on the disk are those of `epoch` epochs."""
-        return self._is_saved and len(self._columns) == epoch
-
-    def arrays(self, within_epoch):
-        """Dict of arrays that a later process needs beside the curves."""
-        arrays = self._record.arrays(within_epoch)
-        return {_PREFIX + name: array for name, array in arrays.items()}
-
-    def go_on_from(self, epoch, arrays):
-        """Takes over the curves and arrays of an earlier process.
-
-        Args:
-            epoch: Int, how many epochs count.
-            arrays: Dict, in which those of `arrays` are among others.
-
-        Raises:
-            ValueError: If there are curves of fewer epochs.
-        """
-        if epoch == 0:
-            return
-        recorded = self._storage.load()
-        if len(recorded.losses) < epoch:
-            raise ValueError(
-                "Invalid value for argument `backup_dir`. Expected the loss "
-                f"curves of {epoch} epochs in '{self._storage.path}', to go on "
-                f"from there. Received: {len(recorded.losses)} epochs. Remove "
-                "both folders to start anew."
-            )
-        margins = recorded.margins
-        self._go_on_from(
-            recorded._replace(
-                losses=recorded.losses[:epoch],
-                margins=margins and margins[:epoch],
-            )
-        )
-        self._record.assign(_of_record(arrays))
-
-    def go_on_within(self, step, arrays):
-        """Takes over what the epoch's first steps recorded."""
-        arrays = _of_record(arrays)
-        if self._record is None:
-            self._record = self._new_record(len(arrays["losses"]))
-        self._record.assign(arrays)
-        self._steps = step
-
-    def _recorded(self):
-        return RecordedColumns(
-            self._columns, self._margin_columns, self._labels, self._num_classes
-        )
-
-    def _save(self, epoch):
-        """Writes what is not written yet; training goes on if it can't be."""
+    @contextlib.contextmanager
+    def _restoring_after_errors(self):
         try:
-            stored = self._storage.save(self._recorded())
-        except OSError as error:
-            self._is_saved = False
-            if not self._warned_not_saved:
-                self._warned_not_saved = True
-                warnings.warn(
-                    f"The curves of epoch {epoch + 1} could not be saved to "
-                    f"'{self._storage.path}' ({error}). What was there before "
-                    "is as it was. Every following epoch tries again.",
-                    stacklevel=3,
-                )
-            return
-        self._is_saved = True
-        self._columns, self._margin_columns = stored.losses, stored.margins
-
-    def _margin_columns_with(self, record):
-        """The margins of all epochs, or None where one of them has none."""
-        earlier = self._margin_columns if self._next_column else []
-        margins = record.known_margins()
-        if earlier is not None and margins is not None:
-            return [*earlier[: self._next_column], margins]
-        some = earlier or margins is not None
-        if some and not record.is_multi_hot() and not self._warned_no_margins:
-            self._warned_no_margins = True
-            lacking = "earlier epochs" if earlier is None else "later epochs"
-            warnings.warn(
-                "`loss_curves.margins` is None from now on. Expected margins "
-                f"in every epoch. Received: {lacking} without, from a file "
-                "without margins or a loss that has none. Record all epochs "
-                "anew with `initial_epoch=0` to have them.",
-                stacklevel=3,
-            )
-        return None
+            yield
+        except ValueError:
+            self._restore()
+            raise
 
     def _was_interrupted(self):
         """Bool: whether a callback stopped training within the epoch."""
         steps = self.params.get("steps")
         if steps is None or not self.model.stop_training:
             return False
-        return self._steps * self.model.steps_per_execution < steps
-
-    def _start_at(self, epoch):
-        """Makes column `epoch` the next one to be recorded."""
-        if (
-            epoch > 0
-            and not self._columns
-            and self._storage
-            and self._storage.exists()
-        ):
-            self._go_on_from(self._storage.load())
-        recorded = len(self._columns)
-        if epoch > recorded:
-            raise ValueError(
-                "Invalid value for argument `initial_epoch`. Expected at most "
-                f"{recorded}, the number of epochs this recorder has "
-                f"recorded. Received: initial_epoch={epoch}. Start at "
-                f"{recorded}, or use the recorder (or its `filepath`) that "
-                "recorded the earlier epochs."
-            )
-        if epoch < recorded:
-            warnings.warn(
-                f"The recorder holds {recorded} epochs and training starts at "
-                f"epoch {epoch}: the columns from {epoch} on are replaced "
-                "when its first epoch is complete. Use a new LossCurveRecorder "
-                "to keep them.",
-                stacklevel=2,
-            )
-            if self._record is not None:
-                self._record.forget_predictions()
-        self._next_column = epoch
-
-    def _go_on_from(self, recorded):
-        """Takes over `RecordedColumns` of an earlier process."""
-        self._columns, self._margin_columns = recorded.losses, recorded.margins
-        self._labels, self._num_classes = recorded.labels, recorded.num_classes
-        self._record = self._new_record(len(recorded.labels))
-        self._record.labels.assign(recorded.labels)
-        self._record.set_multi_hot(recorded.num_classes == 1)
-
-    def _new_record(self, num_samples):
-        with self.model.distribute_strategy.scope():
-            return EpochRecord(num_samples)
+        made = self._recording.num_steps * self.model.steps_per_execution
+        return made < steps
 
     def _before_step(self, iterator):
         """Counts steps and, at the first, makes room for the dataset's ids.
@@ -408,30 +216,18 @@ class LossCurveRecorder(keras.callbacks.Callback):
         Returns:
             Bool: whether the dataset has sample weights of its own.
         """
-        self._steps += 1
+        self._recording.num_steps += 1
         if self._is_weighted is None:
             dataset = dataset_behind(iterator, self.model)
             num_samples = num_samples_of(dataset)
             check_batch_spec(dataset.element_spec)
-            self._prepare(num_samples)
+            self._recording.make_room(num_samples)
             if self.record_predictions and has_strategy(self.model):
                 # A step can't make variables on several replicas.
                 width = num_outputs(self.model, dataset.element_spec[0])
-                self._record.make_predictions(max(width, 2))
+                self._recording.present.make_predictions(max(width, 2))
             self._is_weighted = is_weighted(dataset)
         return self._is_weighted
-
-    def _prepare(self, num_samples):
-        """Makes room for as many samples as the dataset has ids."""
-        if self._next_column == 0 and self._steps == 1:
-            self._record = self._new_record(num_samples)
-        elif self._record.num_samples != num_samples:
-            raise ValueError(
-                "Expected the dataset whose first epochs were recorded, with "
-                f"{self._record.num_samples} samples. Received: a dataset with "
-                f"{num_samples}. Use a new LossCurveRecorder, starting at "
-                "initial_epoch=0."
-            )
 
     def _write(self, y, y_pred, losses, sample_ids):
         """Writes a batch into the record; runs while the step is traced."""
@@ -441,7 +237,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._traced_num_classes = num_classes
         margins = margins_if_told(self.model.loss, y_pred, labels, num_classes)
         sample_ids = of_all_replicas(sample_ids)
-        self._record.write(
+        record = self._recording.present
+        record.write(
             sample_ids,
             of_all_replicas(losses),
             None if margins is None else of_all_replicas(margins),
@@ -451,51 +248,4 @@ class LossCurveRecorder(keras.callbacks.Callback):
         )
         if self.record_predictions:
             probabilities = predicted_probabilities(self.model.loss, y_pred)
-            self._record.write_predictions(
-                sample_ids, of_all_replicas(probabilities)
-            )
-
-    def _check(self, record, epoch):
-        """Raises ValueError where the epoch's record can't be trusted."""
-        problems = record.problems() if record else {}
-        if not any(problems.values()):
-            raise ValueError(
-                "LossCurveRecorder recorded nothing in epoch "
-                f"{epoch + 1}. Expected batches with sample ids in the "
-                "training step. Received: none. Use one recorder per `fit`, "
-                "and a dataset that is not empty."
-            )
-        if problems["out of range"]:
-            raise ValueError(
-                "Expected sample ids from 0 to "
-                f"{record.num_samples - 1}. Received: "
-                f"{problems['out of range']} id(s) outside, in epoch "
-                f"{epoch + 1}. Do not change the ids that `with_sample_ids` "
-                "gave. The epoch was not recorded."
-            )
-        if problems["invalid labels"]:
-            raise ValueError(
-                "Expected targets that are class labels: integers from 0 to "
-                "the number of outputs - 1, one-hot rows, or binary targets in "
-                f"[0, 1]. Received: {problems['invalid labels']} target(s) of "
-                f"another kind in epoch {epoch + 1}. Correct them. If the "
-                f"targets are no classes: {LABEL_ADVICE} The epoch was not "
-                "recorded."
-            )
-        if problems["changed labels"]:
-            raise ValueError(
-                "Expected a sample id to name the same sample in every epoch. "
-                f"Received: {problems['changed labels']} id(s) whose label "
-                f"changed in epoch {epoch + 1}. The dataset's order differs "
-                "from epoch to epoch: call `with_sample_ids` before `shuffle`, "
-                "not after it. The epoch was not recorded."
-            )
-
-
-def _of_record(arrays):
-    """The arrays of a backup that are an `EpochRecord`'s."""
-    return {
-        name.removeprefix(_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(_PREFIX)
-    }
+            record.write_predictions(sample_ids, of_all_replicas(probabilities))

@@ -18,10 +18,10 @@ from keras_curvenet.probing.checked_curves import checked_margins
 from keras_curvenet.probing.checked_curves import checked_num_classes
 from keras_curvenet.probing.checked_curves import refuse_margins_of_unseen
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.filled_curves import ColumnStatistics
 from keras_curvenet.probing.filled_curves import column_statistics
 from keras_curvenet.probing.filled_curves import never_seen
+from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 

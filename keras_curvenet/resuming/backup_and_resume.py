@@ -9,7 +9,7 @@ import numpy as np
 from keras_curvenet.checked_arguments import checked_int
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.epoch_order import set_epoch
-from keras_curvenet.probing.loss_curve_recorder import recorder_of
+from keras_curvenet.probing.recording import recording_of
 from keras_curvenet.replicas import check_strategy
 from keras_curvenet.resuming.backup_folder import Backup
 from keras_curvenet.resuming.backup_folder import BackupFolder
@@ -92,7 +92,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self.backup_dir = checked_path("backup_dir", backup_dir)
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
-        self._recorder = None
+        self._recording = None
         self._writes = True
         self._has_trained = False  # In this process.
         self._warned_not_saved = False
@@ -116,9 +116,9 @@ class BackupAndResume(keras.callbacks.Callback):
         if self._writes:
             self._folder.open()
         model.optimizer.build(model.trainable_variables)
-        self._recorder = recorder_of(model)
-        if self._recorder is not None:
-            self._recorder.keep_in(os.path.join(self.backup_dir, "curves"))
+        self._recording = recording_of(model)
+        if self._recording is not None:
+            self._recording.keep_in(os.path.join(self.backup_dir, "curves"))
         self._limit, self._resumed_within = None, None
         self._is_pending = False
         if not self._has_trained:
@@ -181,8 +181,8 @@ class BackupAndResume(keras.callbacks.Callback):
             ]
         _refuse_other_facts(model, backup)
         assign_backup(model, backup, without)
-        if self._recorder is not None:
-            self._recorder.go_on_from(backup.epoch, backup.arrays)
+        if self._recording is not None:
+            self._recording.go_on_from(backup.epoch, backup.arrays)
         self._logs = [tuple(pair) for pair in backup.facts["logs"]]
         self._limit = min(backup.epoch, epochs)
         model._initial_epoch = epochs if has_ended else backup.epoch
@@ -206,8 +206,8 @@ class BackupAndResume(keras.callbacks.Callback):
                 return {}
             model.train_function = train_function
             assign_backup(model, backup, without=["recorder"])
-            if self._recorder is not None:
-                self._recorder.go_on_within(backup.step, backup.arrays)
+            if self._recording is not None:
+                self._recording.go_on_within(backup.step, backup.arrays)
             self._last_step = backup.step
             self._resumed_within = None
             return train_function(iterator)
@@ -236,10 +236,10 @@ class BackupAndResume(keras.callbacks.Callback):
         arrays = arrays_of(self.model)  # By all workers together.
         if not self._writes:
             return
-        if self._recorder is not None:
-            if not self._recorder.has_saved(epoch):
+        if self._recording is not None:
+            if not self._recording.has_saved(epoch):
                 return  # Its epoch was interrupted, or its disk is full.
-            arrays |= self._recorder.arrays(within_epoch=step > 0)
+            arrays |= self._recording.arrays(within_epoch=step > 0)
         facts = {
             "ended_at": ended_at,
             "logs": [(e, _as_numbers(logs)) for e, logs in self._logs],

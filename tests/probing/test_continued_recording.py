@@ -291,7 +291,7 @@ def test_plain_fit_after_an_interruption(interrupted):
         (before != after).any()
         for before, after in zip(weights, model.get_weights(), strict=True)
     )
-    assert len(recorder._columns) == complete
+    assert len(recorder._recording.columns.losses) == complete
 
 
 def test_array_fit_after_an_interruption(interrupted):
@@ -324,13 +324,14 @@ def test_new_recorder_after_an_interruption(interrupted):
     recorder = record(model, epochs=2)
     assert recorder.loss_curves.values.shape == (N, 2)
     assert np.isfinite(recorder.loss_curves.values).all()
-    assert len(earlier._columns) == complete
+    assert len(earlier._recording.columns.losses) == complete
     assert not {"train_step", "compute_loss"} & set(vars(model))
 
 
 def test_same_recorder_after_an_interruption(interrupted):
     model, recorder, complete = interrupted
-    before = np.stack(recorder._columns, 1) if complete else np.zeros((N, 0))
+    columns = recorder._recording.columns.losses
+    before = np.stack(columns, 1) if complete else np.zeros((N, 0))
     record(model, recorder=recorder, epochs=3, initial_epoch=complete)
     values = recorder.loss_curves.values
     assert values.shape == (N, 3)

@@ -12,7 +12,7 @@ import testing_utils
 import keras_curvenet as kcn
 from keras_curvenet.probing import curve_folder
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.curve_folder import RecordedColumns
+from keras_curvenet.probing.recorded_columns import RecordedColumns
 
 N = recording.N
 
