@@ -54,9 +54,11 @@ class LossCurveRecorder(keras.callbacks.Callback):
     replaces the model's `train_step` and `compute_loss` while `fit` runs.
     Validation data may have ids or not; `class_weight` can't be used.
 
-    Under `tf.distribute.MirroredStrategy`, make and compile the model in the
-    strategy's scope, and call `recorder.set_model(model)` before `fit`: Keras
-    looks at the data before it tells callbacks of the model.
+    Under `tf.distribute.MirroredStrategy` or `MultiWorkerMirroredStrategy`,
+    make and compile the model in the strategy's scope, and call
+    `recorder.set_model(model)` before `fit`: Keras looks at the data before it
+    tells callbacks of the model. Of several workers, all hold the curves, and
+    the chief writes them.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
     on the probing stage; margins:
