@@ -65,6 +65,11 @@ class WeightedTraining(WrappedModel):
             self._split = split_model(self.base_model, self.top_layers)
         return self._split
 
+    @property
+    def loss_curves(self):
+        """`LossCurves` of the latest `fit`, or None before the first."""
+        return None if self._parts is None else self._parts.loss_curves
+
     # The step.
 
     def train_step(self, data):
@@ -190,10 +195,7 @@ class WeightedTraining(WrappedModel):
         self.learns_weights = learns_weights
         parts = self._parts
         if not learns_weights and not self._are_frozen:
-            weights = weights_of_all(self.curve_net, parts.prepared)
-            parts.frozen_weights.assign(
-                weights[: parts.frozen_weights.shape[0]]
-            )
+            parts.freeze(weights_of_all(self.curve_net, parts.prepared))
         self._are_frozen = not learns_weights
         self.make_train_function()
         self.problems.clear()

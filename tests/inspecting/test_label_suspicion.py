@@ -183,8 +183,8 @@ def test_a_class_of_which_all_labels_look_wrong():
         rates = kcn.estimate_noise_rates(curves)
     # A network that had not learned the class would say the same of it.
     assert rates[:3].max() < rates[3] < 0.45
-    with pytest.warns(UserWarning, match=r"class\(es\) \[3\] look wrong"):
-        chosen = kcn.select_meta_samples(curves, samples_per_class=10)
+    # It is said once of the same curves.
+    chosen = kcn.select_meta_samples(curves, samples_per_class=10)
     assert np.bincount(curves.labels[chosen]).tolist() == [10] * 4
 
 
