@@ -34,9 +34,9 @@ class BackupAndResume(keras.callbacks.Callback):
     bit for bit, where the data's order depends on nothing but the epoch, as
     with `shuffle_by_epoch` and with arrays given to `CurveWeightedModel.fit`;
     where the script calls `keras.utils.set_random_seed`; where an epoch is a
-    whole pass over the data (with `steps_per_epoch` below that, Keras goes on in
-    the data where the epoch before ended); and where random augmentation is in
-    the model (or draws from `tf.random.stateless_*`).
+    whole pass over the data (with `steps_per_epoch` below that, Keras goes on
+    in the data where the epoch before ended); and where random augmentation is
+    in the model (or draws from `tf.random.stateless_*`).
 
     Under `tf.distribute.MultiWorkerMirroredStrategy` the folder is one that all
     workers share. The chief writes into it, and all go on from the same backup.
