@@ -121,6 +121,12 @@ def test_distributed(tmp_path):
         assert "On 2 devices" in printed
 
 
+def test_distributed_workers(tmp_path):
+    printed = run("distributed.py", "--workers=2", f"--backup_dir={tmp_path}")
+    assert printed.count("On 2 devices") == 1  # One of them prints.
+    assert {path.name for path in tmp_path.iterdir()} == {"probe", "allocate"}
+
+
 REPORTS = {  # The table that a script leaves: its rows and some columns.
     "correct_labels.py": (898, {"suggested_label", "corrected_by_person"}),
     "image_folder.py": (1797, {"path", "class", "suggested_class", "score"}),
