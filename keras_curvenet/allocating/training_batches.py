@@ -57,6 +57,12 @@ def training_batches(
             )
         num_samples = num_samples_of(x)
         check_batch_spec(x.element_spec)
+        if int(x.cardinality()) == 0:
+            raise ValueError(
+                "Invalid value for argument `x`. Expected at least one batch. "
+                "Received: a dataset without any, as of `drop_remainder=True` "
+                "with batches larger than the dataset. Make them smaller."
+            )
         return TrainingBatches(x, num_samples, validation_data)
     if x is None or y is None:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Checks of what batches with sample ids hold, before a step is traced."""
 
 import keras
+import tensorflow as tf
 
 
 def check_batch_spec(spec, argument="x"):
@@ -33,3 +34,20 @@ def check_batch_spec(spec, argument="x"):
                 "classes, for example by `np.unique(labels, "
                 "return_inverse=True)` or `keras.layers.StringLookup`."
             )
+
+
+def refuse_endless_epoch(dataset, steps_per_epoch):
+    """Raises ValueError where an epoch has no end; Keras would go on for ever.
+
+    Args:
+        dataset: Batches.
+        steps_per_epoch: Int, or None for the dataset's own number.
+    """
+    endless = tf.data.INFINITE_CARDINALITY
+    if steps_per_epoch is None and int(dataset.cardinality()) == endless:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected a dataset that ends, or "
+            "`fit(..., steps_per_epoch=...)`. Received: one that repeats "
+            "without end, and steps_per_epoch=None. Leave `repeat` out, or "
+            "give the number of steps."
+        )

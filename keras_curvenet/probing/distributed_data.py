@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_curvenet.probing.class_predictions import predictions_spec
+from keras_curvenet.probing.dataset_graph import shards_of
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
@@ -50,6 +51,7 @@ def refuse_different_data(strategy, dataset):
         {
             "its size": str(int(dataset.cardinality())),
             "its form": str(dataset.element_spec),
+            "its `shard`": str(shards_of(dataset)),
             "its first batch": b"".join(part.tobytes() for part in compared),
         },
     )

@@ -7,7 +7,7 @@ import weakref
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import checked_int
-from keras_curvenet.probing.sample_ids import order_changes
+from keras_curvenet.probing.dataset_graph import order_changes
 
 # Of every dataset made here: how many passes were made over it.
 _PASSES: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
@@ -98,7 +98,7 @@ def made_anew(make_dataset, like, seed):
     if size != tf.data.UNKNOWN_CARDINALITY:  # As after `unbatch`.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(size))
     dataset = dataset.with_options(like.options())
-    order_changes(dataset, made_from=like)
+    order_changes(dataset, like)
     return dataset
 
 

@@ -1,12 +1,16 @@
 """Sample ids: the one place that knows how an id travels with its sample."""
 
-import collections
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.probing.dataset_graph import all_behind
+from keras_curvenet.probing.dataset_graph import inputs_of
+from keras_curvenet.probing.dataset_graph import is_deterministic
+from keras_curvenet.probing.dataset_graph import made_from
+from keras_curvenet.probing.dataset_graph import refuse_changing_order
 from keras_curvenet.workers import sharded_by_data
 
 # The number of ids is carried by the dataset object itself, and found again
@@ -14,7 +18,6 @@ from keras_curvenet.workers import sharded_by_data
 # elements hold nothing but x, y, sample_weight and the id.
 _NUM_SAMPLES = "_keras_curvenet_num_samples"
 _IS_WEIGHTED = "_keras_curvenet_is_weighted"
-_MADE_FROM = "_keras_curvenet_made_from"
 
 # Transformations that keep one element one element, whatever is inside it.
 _ELEMENTWISE = (
@@ -40,7 +43,8 @@ def with_sample_ids(dataset):
     before `shuffle`, `batch`, `repeat` and `prefetch`.
 
     The order of `dataset` has to be the same in every epoch. One that comes
-    from a `shuffle` that reshuffles is refused where it is fitted.
+    from a `shuffle` that reshuffles, or is read with `deterministic=False`, is
+    refused where it is fitted.
 
     Args:
         dataset: A finite `tf.data.Dataset` of `(x, y)` or
@@ -83,7 +87,7 @@ def with_sample_ids(dataset):
             f"tuple of arrays. Received: dataset of type "
             f"{type(dataset).__name__}."
         )
-    if any(hasattr(node, _NUM_SAMPLES) for node in _graph(dataset)):
+    if any(hasattr(node, _NUM_SAMPLES) for node in all_behind(dataset)):
         raise ValueError(
             "Invalid value for argument `dataset`. Expected a dataset without "
             f"sample ids. Received: dataset={dataset}, which `with_sample_ids` "
@@ -130,7 +134,7 @@ def _elements_with_ids(dataset):
     with_ids = tf.data.experimental.from_variant(
         tf.data.experimental.to_variant(zipped), (*first, *others)
     )
-    setattr(with_ids, _MADE_FROM, dataset)
+    made_from(with_ids, dataset)
     return _as_origin(with_ids, num_samples, is_weighted)
 
 
@@ -169,7 +173,7 @@ def _as_origin(dataset, num_samples, is_weighted):
 
 def num_samples_of(dataset, argument="x"):
     """Number of sample ids in a dataset made from a `with_sample_ids` one."""
-    origins = [n for n in _graph(dataset) if hasattr(n, _NUM_SAMPLES)]
+    origins = [n for n in all_behind(dataset) if hasattr(n, _NUM_SAMPLES)]
     sizes = [getattr(origin, _NUM_SAMPLES) for origin in origins]
     spec = dataset.element_spec
     if not origins or not isinstance(spec, tuple) or len(spec) != 4:
@@ -188,7 +192,7 @@ def num_samples_of(dataset, argument="x"):
             "so that different samples share an id. Put the parts together "
             "first and call `with_sample_ids` once, on the whole."
         )
-    _refuse_reshuffled(origins[0], argument)
+    refuse_changing_order(origins[0], is_deterministic(dataset), argument)
     return sizes[0]
 
 
@@ -197,7 +201,7 @@ def is_weighted(dataset):
 
     They are where a dataset came with weights, or was mapped afterwards.
     """
-    for node in _graph(dataset):
+    for node in all_behind(dataset):
         if hasattr(node, _IS_WEIGHTED):
             return getattr(node, _IS_WEIGHTED)
         if "Map" in type(node).__name__:
@@ -266,34 +270,6 @@ def with_row_weights(arrays):
     return (*arrays, np.ones(num_samples, keras.config.floatx()))
 
 
-def order_changes(dataset, made_from):
-    """Notes that a dataset has the elements of another in a changing order.
-
-    TensorFlow does not know of it where a function makes the dataset.
-    """
-    setattr(dataset, _MADE_FROM, made_from)
-    dataset._reshuffle_each_iteration = True  # As of TensorFlow's `shuffle`.
-
-
-def _inputs(dataset):
-    """The datasets that a dataset is made from."""
-    if hasattr(dataset, _MADE_FROM):
-        return [getattr(dataset, _MADE_FROM)]
-    return dataset._inputs()  # TensorFlow has no public name.
-
-
-def _graph(dataset):
-    """The dataset and all datasets it is made from, nearest first."""
-    queue = collections.deque([dataset])
-    seen = set()
-    while queue:
-        node = queue.popleft()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            queue.extend(_inputs(node))
-
-
 def _batch_size(dataset):
     """The size of a dataset's batches, or None where it is unbatched."""
     batching = _batching(dataset)
@@ -309,7 +285,7 @@ def _batching(dataset):
     """The node that batches a dataset whose elements are batches, or None."""
     node = dataset
     while type(node).__name__.lstrip("_").startswith(_ELEMENTWISE):
-        (node,) = _inputs(node)
+        (node,) = inputs_of(node)
     is_batching = "Batch" in type(node).__name__
     return node if is_batching and hasattr(node, "_batch_size") else None
 
@@ -320,7 +296,7 @@ def _num_rows(dataset, batch_size, num_batches):
     It is known where every element goes into a batch; else rows are counted.
     """
     batching = _batching(dataset)
-    (elements,) = _inputs(batching)
+    (elements,) = inputs_of(batching)
     is_whole = int(batching.cardinality()) == num_batches
     size = int(elements.cardinality())
     if is_whole and math.ceil(size / batch_size) == num_batches:
@@ -333,25 +309,6 @@ def _num_rows(dataset, batch_size, num_batches):
             ),
         )
     )
-
-
-def _refuse_reshuffled(dataset, argument):
-    """Raises ValueError where ids would name other samples in each epoch."""
-    queue = [dataset]
-    while queue:
-        node = queue.pop()
-        if type(node).__name__ == "CacheDataset":
-            continue  # A cache is filled once: its order is settled.
-        if getattr(node, "_reshuffle_each_iteration", False):
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected sample ids "
-                "that name the same samples in every epoch. Received: a "
-                "dataset that is shuffled anew in every epoch before "
-                "`with_sample_ids`, so that an id's label changes. Call "
-                "`with_sample_ids` first and `shuffle` after it (for "
-                "`tfds.load`: `shuffle_files=False`)."
-            )
-        queue.extend(_inputs(node))
 
 
 def _num_elements(dataset):

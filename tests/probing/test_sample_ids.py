@@ -228,6 +228,70 @@ def test_settled_order_is_accepted(shuffle):
     assert sorted(first) == list(range(N))
 
 
+def in_any_order(data):
+    options = tf.data.Options()
+    options.deterministic = False
+    return data.with_options(options)
+
+
+def readers(**arguments):
+    """Slices that two readers read, each a half."""
+    return tf.data.Dataset.range(2).interleave(
+        lambda half: slices().skip(half * N // 2).take(N // 2),
+        num_parallel_calls=2,
+        **arguments,
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: kcn.with_sample_ids(readers(deterministic=False)),
+        lambda: kcn.with_sample_ids(in_any_order(readers())),
+        lambda: in_any_order(kcn.with_sample_ids(readers())),
+        lambda: in_any_order(kcn.with_sample_ids(readers(deterministic=False))),
+        lambda: kcn.with_sample_ids(
+            slices()
+            .map(lambda x, y: (x, y), 2, deterministic=False)
+            .prefetch(1)
+        ),
+        lambda: kcn.with_sample_ids(
+            slices().batch(2, num_parallel_calls=2, deterministic=False)
+        ).unbatch(),
+    ],
+    ids=["interleave", "option", "later option", "both", "map", "batch"],
+)
+def test_readers_in_any_order_are_refused(make):
+    with pytest.raises(ValueError, match="`deterministic=False` "):
+        sample_ids.num_samples_of(make().batch(2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: kcn.with_sample_ids(readers()),
+        lambda: kcn.with_sample_ids(readers(deterministic=True)),
+        lambda: in_any_order(kcn.with_sample_ids(readers(deterministic=True))),
+        lambda: kcn.with_sample_ids(readers(deterministic=False).cache()),
+        lambda: in_any_order(kcn.with_sample_ids(arrays())),
+        lambda: kcn.with_sample_ids(slices()).map(
+            lambda *row: row, 2, deterministic=False
+        ),
+    ],
+    ids=["default", "told", "option", "cached", "arrays", "after the ids"],
+)
+def test_readers_in_one_order_are_accepted(make):
+    assert sample_ids.num_samples_of(make().batch(2)) == N
+
+
+def test_the_last_of_two_readers_counts():
+    twice = readers(deterministic=False).cache()
+    twice = tf.data.Dataset.range(1).interleave(
+        lambda _: twice, num_parallel_calls=2, deterministic=True
+    )
+    assert sample_ids.num_samples_of(kcn.with_sample_ids(twice).batch(2)) == N
+
+
 # --- Batches -----------------------------------------------------------------
 
 
