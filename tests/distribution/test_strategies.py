@@ -1,4 +1,7 @@
-"""On several devices and workers, both stages do what they do on one."""
+"""On several devices and workers, both stages do what they do on one.
+
+All processes start together, so that they work while others wait.
+"""
 
 import json
 import os
@@ -14,14 +17,18 @@ import keras_curvenet as kcn
 
 SCRIPT = pathlib.Path(__file__).with_name("trainings.py")
 
+# One process of the suite has them all: they share what one device leaves.
+pytestmark = pytest.mark.xdist_group("distribution")
+
 
 def started(folder, *arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, folder, *arguments],
-        env={**os.environ, **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Not a pipe: one that nobody reads yet would hold its writer up.
+    with open(folder / "messages", "a") as messages:
+        return subprocess.Popen(
+            [sys.executable, SCRIPT, folder, *arguments],
+            env={**os.environ, **environment},
+            stderr=messages,
+        )
 
 
 def started_workers(folder, what):
@@ -43,31 +50,54 @@ def started_workers(folder, what):
     ]
 
 
-def finish(processes):
+def finish(folder, processes):
     for process in processes:
-        _, messages = process.communicate()
-        assert process.returncode == 0, messages[-5000:]
+        code = process.wait()
+        assert code == 0, (folder / "messages").read_text()[-5000:]
 
 
-def assert_same(folder, name, expected):
-    received, one = np.load(folder / name), np.load(folder / expected)
+def assert_same(path, expected):
+    received, one = np.load(path), np.load(expected)
     assert set(received.files) == set(one.files)
     for key in one.files:
         np.testing.assert_allclose(
-            received[key], one[key], atol=2e-6, err_msg=f"{name}: {key}"
+            received[key], one[key], atol=2e-6, err_msg=f"{path.name}: {key}"
         )
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """With what one device leaves."""
-    path = tmp_path_factory.mktemp("one_device")
-    finish([started(path, "devices", "1")])
-    return path
+def trainings(tmp_path_factory):
+    """The folder that they write into, and the processes by name."""
+    path = tmp_path_factory.mktemp("trainings")
+    interrupted = tmp_path_factory.mktemp("interrupted")
+    processes = {
+        "interrupted": started_workers(interrupted, "interrupted"),
+        "one": [started(path, "devices", "1")],
+        "devices": [started(path, "devices", number) for number in ("2", "4")],
+        "workers": started_workers(path, "worker"),
+    }
+    yield path, interrupted, processes
+    for process in sum(processes.values(), []):
+        process.kill()
 
 
-def test_several_devices_do_as_one(folder):
-    finish([started(folder, "devices", number) for number in ("2", "4")])
+def test_workers_go_on_after_one_died(trainings):
+    folder, interrupted, processes = trainings
+    survivor, dead = processes["interrupted"]
+    assert dead.wait() == 1
+    # Not waiting for ever for one that will not come.
+    assert survivor.wait(timeout=60) != 0
+    assert "Error" in (interrupted / "messages").read_text()
+    finish(interrupted, started_workers(interrupted, "interrupted"))
+    finish(folder, processes["one"])
+    for index in range(2):
+        name = f"resumed-worker-{index}.npz"
+        assert_same(interrupted / name, folder / "allocate-None-1.npz")
+
+
+def test_several_devices_do_as_one(trainings):
+    folder, _, processes = trainings
+    finish(folder, [*processes["one"], *processes["devices"]])
     for stage, number in (
         ("probe", 2),
         ("probe", 4),
@@ -75,30 +105,19 @@ def test_several_devices_do_as_one(folder):
         ("allocate-None", 4),
         ("allocate-False", 2),
     ):
-        assert_same(folder, f"{stage}-{number}.npz", f"{stage}-1.npz")
+        name, expected = f"{stage}-{number}.npz", f"{stage}-1.npz"
+        assert_same(folder / name, folder / expected)
     assert np.isfinite(np.load(folder / "probe-4.npz")["losses"]).all()
 
 
-def test_two_workers_do_as_one(folder):
-    finish(started_workers(folder, "worker"))
+def test_two_workers_do_as_one(trainings):
+    folder, _, processes = trainings
+    finish(folder, [*processes["one"], *processes["workers"]])
     for index in range(2):
         for stage in ("probe", "allocate-None"):
             name = f"{stage}-worker-{index}.npz"
-            assert_same(folder, name, f"{stage}-1.npz")
+            assert_same(folder / name, folder / f"{stage}-1.npz")
     curves = kcn.LossCurves.load(folder / "curves")  # The chief's.
     expected = np.load(folder / "probe-worker-0.npz")
     np.testing.assert_array_equal(curves.values, expected["losses"])
     np.testing.assert_array_equal(curves.margins, expected["margins"])
-
-
-def test_workers_go_on_after_one_died(folder):
-    survivor, dead = started_workers(folder, "interrupted")
-    dead.communicate()
-    # Not waiting for ever for one that will not come.
-    _, messages = survivor.communicate(timeout=60)
-    assert survivor.returncode != 0
-    assert "Error" in messages
-    finish(started_workers(folder, "interrupted"))
-    for index in range(2):
-        name = f"resumed-worker-{index}.npz"
-        assert_same(folder, name, "allocate-None-1.npz")

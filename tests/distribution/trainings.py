@@ -208,18 +208,18 @@ def train_on_devices(folder, num_devices):
         [tf.config.LogicalDeviceConfiguration()] * num_devices,
     )
     np.savez(folder / f"probe-{num_devices}.npz", **probed(num_devices))
-    for soft_labels in (None, False):
-        if num_devices <= 2 or soft_labels is None:
-            name = f"allocate-{soft_labels}-{num_devices}.npz"
-            np.savez(folder / name, **allocated(num_devices, soft_labels))
+    backup_dir = folder / "backup" if num_devices == 2 else None
+    left = allocated(num_devices, None, backup_dir)
+    np.savez(folder / f"allocate-None-{num_devices}.npz", **left)
+    if num_devices <= 2:
+        without = allocated(num_devices, soft_labels=False)
+        np.savez(folder / f"allocate-False-{num_devices}.npz", **without)
     if num_devices == 2:
         check_refusals(num_devices)
         # Resumed at its end: nothing is trained again.
-        first, second = (
-            allocated(2, None, folder / "backup") for _ in range(2)
-        )
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
+        again = allocated(num_devices, None, backup_dir)
+        for name in left:
+            np.testing.assert_array_equal(again[name], left[name])
 
 
 if __name__ == "__main__":
