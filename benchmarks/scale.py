@@ -10,6 +10,12 @@ the resident memory that they need beyond what the process had before:
 
     python benchmarks/scale.py --what=curves --samples=1280000 --epochs=90
 
+Both say what a million rows take: linear where it stays the same.
+
+    for million in 1 2 5 10; do
+        python benchmarks/scale.py --what=curves --samples=${million}000000
+    done
+
 What a backup costs, of whole trainings and of the beliefs alone, which are what
 grows with the samples:
 
@@ -138,7 +144,16 @@ def epoch_ratios():
     plain_seconds = medians["plain fit"]
     return {
         name: round(medians[name] / plain_seconds, 2) for name in medians
-    } | {"seconds of a plain epoch": round(plain_seconds / EPOCHS, 2)}
+    } | {
+        "seconds of a plain epoch": round(plain_seconds / EPOCHS, 2),
+        "seconds per million rows, recorded": round(
+            _per_million(medians["ids and recorder"]) / EPOCHS, 2
+        ),
+    }
+
+
+def _per_million(seconds):
+    return seconds * 1e6 / FLAGS.samples
 
 
 class PeakMemory:
@@ -191,9 +206,11 @@ def curve_costs():
             with PeakMemory() as memory:
                 start = time.perf_counter()
                 result = read(kcn.LossCurves.load(path))
-                figures[f"{name}, seconds"] = round(
-                    time.perf_counter() - start, 1
-                )
+                seconds = time.perf_counter() - start
+            figures[f"{name}, seconds"] = round(seconds, 1)
+            figures[f"{name}, seconds per million rows"] = round(
+                _per_million(seconds), 2
+            )
             figures[f"{name}, MB"] = memory.peak
             del result
     figures["most MB of the process"] = (

@@ -12,6 +12,7 @@ from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
 _MANIFEST = "curves.json"
+_DTYPES = np.float32, np.float16
 _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
 
 
@@ -24,10 +25,15 @@ class CurveFolder:
 
     Args:
         path: Path of the folder.
+        dtype: "float32" or "float16", of the columns that are written. Those
+            that are read may have either.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], dtype: str = "float32"
+    ) -> None:
         self.path = os.fspath(path)
+        self.dtype = dtype
         # The files of each epoch: losses, margins or None.
         self._epochs: list[tuple[str, str | None]] = []
         self._columns: list[tuple] = []  # What was written there, or read.
@@ -70,10 +76,10 @@ class CurveFolder:
             num_samples = int(manifest["num_samples"])
             num_classes = manifest["num_classes"]
             epochs = [tuple(names) for names in manifest["epochs"]]
-            labels = self._array(manifest["labels"], np.int64, num_samples)
+            labels = self._array(manifest["labels"], [np.int64], num_samples)
             columns = [
                 tuple(
-                    name and self._array(name, np.float32, num_samples)
+                    name and self._array(name, _DTYPES, num_samples)
                     for name in (losses, margins)
                 )
                 for losses, margins in epochs
@@ -120,10 +126,10 @@ class CurveFolder:
         for epoch, pair in enumerate(pairs[kept:], start=kept):
             losses, margins = pair
             names = (
-                self._write("losses", epoch, losses),
+                self._write("losses", epoch, self._stored(losses)),
                 None
                 if margins is None
-                else self._write("margins", epoch, margins),
+                else self._write("margins", epoch, self._stored(margins)),
             )
             epochs.append(names)
             columns.append(tuple(name and self._mapped(name) for name in names))
@@ -156,12 +162,21 @@ class CurveFolder:
             np.save(file, column, allow_pickle=False)
         return name
 
-    def _array(self, name, dtype, num_samples):
+    def _stored(self, column):
+        """The column as it is written; what is finite remains so."""
+        if self.dtype == "float32":
+            return column
+        largest = np.finfo(self.dtype).max
+        limited = np.clip(column, -largest, largest)
+        limited = np.where(np.isinf(column), column, limited)
+        return limited.astype(self.dtype)
+
+    def _array(self, name, dtypes, num_samples):
         """An array mapped into memory; ValueError where it is another."""
         if not _OWN_FILES.fullmatch(name):
             raise ValueError(f"a file of the name {name!r}")
         array = self._mapped(name)
-        if array.dtype != dtype or array.shape != (num_samples,):
+        if array.dtype not in dtypes or array.shape != (num_samples,):
             raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
         return array
 
