@@ -134,8 +134,7 @@ def test_no_batch_at_all_in_the_probe():
 
 def test_an_epoch_without_end():
     data = with_ids().batch(BATCH)
-    with pytest.raises(ValueError, match="steps_per_epoch=None"):
-        refuse_endless_epoch(data.repeat(), None)
-    refuse_endless_epoch(data.repeat(), 3)
+    for stage in (probed, allocated):
+        with pytest.raises(ValueError, match="steps_per_epoch=None"):
+            stage(data.repeat())
     refuse_endless_epoch(unknown(data), None)
-    refuse_endless_epoch(data, None)

@@ -24,6 +24,7 @@ from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.checked_arguments import checked_bool
 from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.replicas import check_strategy
 
@@ -259,6 +260,7 @@ class CurveWeightedModel(PreparedTraining):
             validation_split,
             validation_data,
         )
+        refuse_endless_epoch(train.dataset, kwargs.get("steps_per_epoch"))
         check_inputs(self.base_model, train.dataset.element_spec[0], "x")
         checked_bool("trust_changed_labels", trust_changed_labels)
         dataset = self._prepared(

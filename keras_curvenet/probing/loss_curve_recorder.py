@@ -9,6 +9,7 @@ import numpy as np
 from keras_curvenet.checked_arguments import checked_bool
 from keras_curvenet.checked_arguments import checked_path
 from keras_curvenet.probing.batch_specs import check_batch_spec
+from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.distributed_data import dataset_behind
 from keras_curvenet.probing.distributed_data import num_outputs
 from keras_curvenet.probing.distributed_data import remember_dataset
@@ -81,6 +82,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
         record_predictions: Bool. Whether `mean_predictions` is recorded, for
             suggestions of better labels. It takes 8 bytes per sample and
             class, however many epochs. Defaults to False.
+        dtype: `"float32"`, or `"float16"` for half the space in a folder. What
+            that does to label quality: `benchmarks/RESULTS.md`, "Many samples".
 
     Attributes:
         loss_curves: `LossCurves` of the epochs recorded so far. Its `margins`
@@ -116,7 +119,13 @@ class LossCurveRecorder(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, filepath=None, label_fn=None, record_predictions=False):
+    def __init__(
+        self,
+        filepath=None,
+        label_fn=None,
+        record_predictions=False,
+        dtype="float32",
+    ):
         super().__init__()
         if label_fn is not None and not callable(label_fn):
             raise TypeError(
@@ -130,7 +139,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self.record_predictions = checked_bool(
             "record_predictions", record_predictions
         )
-        self._recording = Recording(filepath)
+        self._recording = Recording(filepath, dtype)
         self._is_weighted = None
         self._traced_num_classes = None
         self._restore = None
@@ -223,6 +232,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
             dataset = dataset_behind(iterator, self.model)
             num_samples = num_samples_of(dataset)
             check_batch_spec(dataset.element_spec)
+            refuse_endless_epoch(dataset, self.params.get("steps"))
             self._recording.make_room(num_samples)
             if self.record_predictions and has_strategy(self.model):
                 # A step can't make variables on several replicas.

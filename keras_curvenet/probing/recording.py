@@ -27,7 +27,7 @@ class Recording:
     """The epochs that a `LossCurveRecorder` recorded, and the present one.
 
     Args:
-        filepath: As of `LossCurveRecorder`.
+        filepath, dtype: As of `LossCurveRecorder`.
 
     Attributes:
         columns: `RecordedColumns` of the complete epochs.
@@ -36,13 +36,13 @@ class Recording:
         num_steps: Int, how many times steps were made in the present epoch.
     """
 
-    def __init__(self, filepath):
+    def __init__(self, filepath, dtype):
         self.columns = RecordedColumns([], [], np.zeros(0, np.int64), None)
         self.present = None
         self.num_steps = 0
         self._next_column = None
         self._strategy = None
-        self._storage = None if filepath is None else storage_at(filepath)
+        self._storage = storage_at(filepath, dtype)
         self._is_saved = True  # Whatever `_storage` should hold.
         self._warned_of = set()
 

@@ -122,6 +122,17 @@ def test_half_precision(tmp_path):
     )
 
 
+def test_a_recorder_in_half_precision(tmp_path):
+    recorder = kcn.LossCurveRecorder(tmp_path / "half", dtype="float16")
+    record(compiled_model(), recorder=recorder, epochs=3)
+    single = recorded_in(tmp_path / "single").loss_curves
+    half = kcn.LossCurves.load(tmp_path / "half")
+    expected = single.values.astype("float16").astype("float32")
+    np.testing.assert_array_equal(half.values, expected)
+    with pytest.raises(ValueError, match="argument `dtype`"):
+        kcn.LossCurveRecorder(dtype="float16")
+
+
 def test_precisions_in_one_folder(tmp_path):
     first, more = columns(2), columns(3)
     CurveFolder(tmp_path, "float16").save(first)
