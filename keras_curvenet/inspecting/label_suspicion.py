@@ -176,7 +176,7 @@ def _unexplained(columns):
     counts = np.zeros(len(likelihoods), np.int32)
     for column in columns:
         seen = ~np.isnan(column)
-        likelihoods += np.where(seen, np.exp(-column), 0.0)
+        likelihoods += np.where(seen, np.exp(-column, dtype=np.float32), 0.0)
         counts += seen
     if not counts.any():
         return 1.0

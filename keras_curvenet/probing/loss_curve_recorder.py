@@ -82,8 +82,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         record_predictions: Bool. Whether `mean_predictions` is recorded, for
             suggestions of better labels. It takes 8 bytes per sample and
             class, however many epochs. Defaults to False.
-        dtype: `"float32"`, or `"float16"` for half the space in a folder. What
-            that does to label quality: `benchmarks/RESULTS.md`, "Many samples".
+        dtype: `"float32"`, or `"float16"` for half the space in a folder;
+            values beyond 65504 become that. What it does to label quality:
+            `benchmarks/RESULTS.md`, "Many samples".
 
     Attributes:
         loss_curves: `LossCurves` of the epochs recorded so far. Its `margins`
