@@ -17,9 +17,6 @@ import keras_curvenet as kcn
 
 SCRIPT = pathlib.Path(__file__).with_name("trainings.py")
 
-# One process of the suite has them all: they share what one device leaves.
-pytestmark = pytest.mark.xdist_group("distribution")
-
 
 def started(folder, *arguments, **environment):
     # Not a pipe: one that nobody reads yet would hold its writer up.
@@ -65,7 +62,7 @@ def assert_same(path, expected):
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def trainings(tmp_path_factory):
     """The folder that they write into, and the processes by name."""
     path = tmp_path_factory.mktemp("trainings")
@@ -79,10 +76,17 @@ def trainings(tmp_path_factory):
     yield path, interrupted, processes
     for process in sum(processes.values(), []):
         process.kill()
+        process.wait()
 
 
-def test_workers_go_on_after_one_died(trainings):
-    folder, interrupted, processes = trainings
+def test_devices_and_workers_do_as_one(trainings):
+    """One test, since two processes of the suite would share no fixture."""
+    check_workers_of_which_one_dies(*trainings)
+    check_several_devices(*trainings)
+    check_two_workers(*trainings)
+
+
+def check_workers_of_which_one_dies(folder, interrupted, processes):
     survivor, dead = processes["interrupted"]
     assert dead.wait() == 1
     # Not waiting for ever for one that will not come.
@@ -95,8 +99,7 @@ def test_workers_go_on_after_one_died(trainings):
         assert_same(interrupted / name, folder / "allocate-None-1.npz")
 
 
-def test_several_devices_do_as_one(trainings):
-    folder, _, processes = trainings
+def check_several_devices(folder, interrupted, processes):
     finish(folder, [*processes["one"], *processes["devices"]])
     for stage, number in (
         ("probe", 2),
@@ -110,8 +113,7 @@ def test_several_devices_do_as_one(trainings):
     assert np.isfinite(np.load(folder / "probe-4.npz")["losses"]).all()
 
 
-def test_two_workers_do_as_one(trainings):
-    folder, _, processes = trainings
+def check_two_workers(folder, interrupted, processes):
     finish(folder, [*processes["one"], *processes["workers"]])
     for index in range(2):
         for stage in ("probe", "allocate-None"):
