@@ -48,7 +48,7 @@ def judged_by_what_was_learned(values, num_suspects, labels):
     for members in np.split(by_class, starts[1:]):
         own = np.sort(values[members])[::-1]
         allowed = int(np.ceil(most * len(own)))
-        if allowed == len(own) or own[allowed] <= threshold:
+        if allowed >= len(own) or own[allowed] <= threshold:
             continue  # No more are suspect.
         if np.quantile(own, _SUREST) > least_sure:
             excess = (own[allowed - 1] + own[allowed]) / 2.0 - threshold

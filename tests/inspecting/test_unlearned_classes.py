@@ -45,6 +45,14 @@ def test_a_class_of_one_sample_may_be_suspect():
     assert single == [3.0] and num == 3
 
 
+def test_nearly_all_labels_may_be_suspect():
+    """1.2 times their share is more than there are of a class."""
+    mostly_wrong = [0.0, *[4.0] * 9]
+    classes, num = judged([mostly_wrong, mostly_wrong], 18)
+    np.testing.assert_array_equal(classes, [mostly_wrong, mostly_wrong])
+    assert num == 18
+
+
 def test_no_suspects_and_nothing_but_suspects():
     for num_suspects in (0, 20):
         classes, num = judged([LEARNED, UNLEARNED], num_suspects)
