@@ -113,7 +113,29 @@ def train_weighted(
     if chosen is not None:
         purity = 1.0 - data.is_wrong[chosen].mean()
         figures["purity of the meta set"] = round(float(purity), 3)
-    return figures | figures_of_weights(weighted.sample_weights(), data)
+    scores = weighted.label_quality_scores()
+    return (
+        figures
+        | figures_of_weights(weighted.sample_weights(), data)
+        | figures_of_scores(scores, data)
+    )
+
+
+def figures_of_scores(scores, data):
+    """How well the trained model's label quality finds wrong labels."""
+    is_wrong, in_tail = data.is_wrong, data.in_tail
+    is_found = scores < 0.5
+    figures = {"share found": is_found.mean()}
+    if is_wrong.any():
+        figures |= {
+            "AUROC of scores": roc_auc_score(is_wrong, -scores),
+            "AUROC of scores, tail half": roc_auc_score(
+                is_wrong[in_tail], -scores[in_tail]
+            ),
+            "precision": is_wrong[is_found].mean(),
+            "recall": is_found[is_wrong].mean(),
+        }
+    return {name: round(float(x), 3) for name, x in figures.items()}
 
 
 def figures_of_weights(weights, data):

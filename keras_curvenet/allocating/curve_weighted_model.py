@@ -19,7 +19,6 @@ from keras_curvenet.allocating.checked_arguments import with_callback
 from keras_curvenet.allocating.compiled_losses import CompiledLosses
 from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.prepared_training import PreparedTraining
-from keras_curvenet.allocating.sample_weights import weights_of_all
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.checked_arguments import checked_bool
@@ -146,6 +145,7 @@ class CurveWeightedModel(PreparedTraining):
         x, y, epochs=2, loss_curves=curves, meta_data=(x[:16], y[:16])
     )
     weighted.sample_weights()  # (64,)
+    weighted.label_quality_scores()  # (64,)
     ```
     """
 
@@ -287,23 +287,6 @@ class CurveWeightedModel(PreparedTraining):
         except tf.errors.InvalidArgumentError as error:
             raise_if_about_labels(error)
             raise
-
-    def sample_weights(self):
-        """Every sample's weight by the present CurveNet.
-
-        Returns:
-            Float32 `(num_samples,)`, by sample id.
-
-        Raises:
-            ValueError: Before the first `fit`, and after loading, since loss
-                curves are not saved with the model.
-        """
-        if self._parts is None:
-            raise ValueError(
-                "No sample weights yet. Expected `fit(..., loss_curves=...)` "
-                "to be called first. Received: a model without loss curves."
-            )
-        return weights_of_all(self.curve_net, self._parts.prepared)
 
     @property
     def shares_forward_pass(self):

@@ -11,6 +11,8 @@ from keras_curvenet.allocating.meta_batches import meta_set
 from keras_curvenet.allocating.prepared_curves import prepared_curves
 from keras_curvenet.allocating.prepared_curves import refuse_missing_curves
 from keras_curvenet.allocating.prepared_curves import refuse_other_curves
+from keras_curvenet.allocating.revised_quality import quality_scores
+from keras_curvenet.allocating.sample_weights import weights_of_all
 from keras_curvenet.allocating.step_parts import step_parts
 from keras_curvenet.allocating.training_batches import with_curves
 from keras_curvenet.allocating.weighted_training import WeightedTraining
@@ -26,6 +28,53 @@ class PreparedTraining(WeightedTraining):
             `CurveWeightedModel`, which sets them.
         meta_sample_ids: Likewise.
     """
+
+    def sample_weights(self):
+        """Every sample's weight by the present CurveNet.
+
+        Returns:
+            Float32 `(num_samples,)`, by sample id.
+
+        Raises:
+            ValueError: Before the first `fit`, and after loading, since loss
+                curves are not saved with the model.
+        """
+        return weights_of_all(
+            self.curve_net, self._parts_of_fit("sample weights").prepared
+        )
+
+    def label_quality_scores(self):
+        """How probably each sample's label is right, as the model sees it now.
+
+        What the model has come to believe of a sample tells more of its label
+        than the probe did, wherever the probe learned slowly: on people's
+        labels, wrong ones are told from right ones with an AUROC of 0.88, by
+        the loss curves alone with 0.87 (`benchmarks/RESULTS.md`, "What the
+        trained model finds"). Where nothing believed was trained on
+        (`soft_labels`), these are the scores of the loss curves.
+
+        Returns:
+            Float64 `(num_samples,)` in [0, 1], by sample id: below 0.5 where
+            the label is probably wrong, NaN for samples that the probe never
+            saw. As `keras_curvenet.label_quality_scores`.
+
+        Raises:
+            ValueError: Before the first `fit`, and after loading, since
+                neither loss curves nor beliefs are saved with the model.
+        """
+        parts = self._parts_of_fit("label quality")
+        return quality_scores(
+            parts.prepared, parts.beliefs, parts.loss.frequencies
+        )
+
+    def _parts_of_fit(self, asked_for):
+        """`StepParts` of the latest `fit`; raises where there was none."""
+        if self._parts is None:
+            raise ValueError(
+                f"No {asked_for} yet. Expected `fit(..., loss_curves=...)` "
+                "to be called first. Received: a model without loss curves."
+            )
+        return self._parts
 
     def _prepared(
         self,

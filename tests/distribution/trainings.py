@@ -118,6 +118,7 @@ def allocated(num_devices, soft_labels, folder=None, callbacks=()):
         str(index): variable.numpy() for index, variable in enumerate(variables)
     }
     left["weights"] = weighted.sample_weights()
+    left["scores"] = weighted.label_quality_scores()
     for name in ("loss", "meta_loss", "mean_weight", "val_accuracy"):
         left[name] = history.history[name]
     return left
