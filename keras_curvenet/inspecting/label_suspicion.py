@@ -38,6 +38,9 @@ _MOST_DISAGREEMENT = 0.1
 # The surest samples: above this quantile of the likelihood of their label.
 _SUREST = 0.8
 
+# Of whatever class the network is sure: above this quantile.
+_SUREST_OF_ANY = 0.9
+
 
 # What curves said; they do not change, and many functions ask.
 _KNOWN: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -158,16 +161,17 @@ def most_wrong_labels(curves, separation):
     if separation >= _LEAST_SEPARATION_OF_MARGINS:
         return early
     late = _unexplained(curves.loss_columns[size // 2 :])
+    least = min(late, _contradicted(curves, slice(size // 4, size // 2)))
     if early - late > _MOST_DISAGREEMENT:
         warnings.warn(
             f"{curves} do not tell how many labels are wrong: between "
-            f"{late:.0%} and {early:.0%}. {late:.0%} is taken, and label "
+            f"{least:.0%} and {early:.0%}. {least:.0%} is taken, and label "
             "quality is a ranking only. If the network learned nearly all "
             "labels, probe for fewer epochs; if it was still learning what is "
             "right, for more.",
             stacklevel=5,
         )
-    return min(early, late)
+    return min(early, least)
 
 
 def _unexplained(columns):
@@ -182,6 +186,31 @@ def _unexplained(columns):
         return 1.0
     likelihoods = likelihoods[counts > 0] / counts[counts > 0]
     return float(np.clip(1.0 - np.quantile(likelihoods, _SUREST), 0.0, 1.0))
+
+
+def _contradicted(curves, epochs):
+    """Share of wrong labels among the samples that a network is surest of.
+
+    Sure of whatever class: where it is not that of the label, the label is
+    wrong, and not only hard to learn.
+
+    Args:
+        curves: `LossCurves` of a crossentropy, with margins.
+        epochs: Slice of its epochs.
+
+    Returns:
+        Float in [0, 1].
+    """
+    own = np.zeros(curves.num_samples)
+    others = np.zeros(curves.num_samples)
+    for losses, margins in zip(
+        curves.loss_columns[epochs], curves.margin_columns[epochs], strict=True
+    ):
+        own += np.nan_to_num(np.exp(-losses))
+        others += np.nan_to_num(np.exp(np.minimum(-losses - margins, 0.0)))
+    surest = np.maximum(own, others)
+    is_sure = surest >= np.quantile(surest[surest > 0.0], _SUREST_OF_ANY)
+    return float(np.mean((others > own)[is_sure]))
 
 
 def _sum(columns, evidence):

@@ -105,9 +105,45 @@ def test_most_wrong_labels_by_hand():
     likelihoods = np.full((10, 20), 0.5)
     likelihoods[8:, 2:6] = 0.9
     likelihoods[8:, 10:] = 0.95
-    curves = kcn.LossCurves(-np.log(likelihoods), np.zeros(10, int))
+    curves = kcn.LossCurves(
+        -np.log(likelihoods),
+        np.zeros(10, int),
+        margins=np.full((10, 20), -0.1),  # All labels are contradicted.
+    )
     assert most_wrong_labels(curves, 0.8) == pytest.approx(0.5 - 0.2 * 0.4)
     assert most_wrong_labels(curves, 0.6) == pytest.approx(0.5 - 0.2 * 0.45)
+
+
+def test_no_more_are_wrong_than_a_sure_network_contradicts():
+    # Of 20 samples it is surest of three: in the second quarter of the epochs,
+    # it gives the labels 0.6, 0.7 and 0.2, and another class 0.4, 0.3 and 0.8.
+    likelihoods = np.full((20, 8), 0.25)
+    others = np.full((20, 8), 0.3)  # Unsure, and more often wrong than right.
+    likelihoods[:3, 2:4] = np.array([0.6, 0.7, 0.2])[:, None]
+    others[:3, 2:4] = np.array([0.4, 0.3, 0.8])[:, None]
+    others[:3, 4:] = 0.7  # Too late to count.
+    curves = kcn.LossCurves(
+        -np.log(likelihoods),
+        np.zeros(20, int),
+        margins=np.log(likelihoods / others),
+    )
+    # The 0.9 quantile is above 0.6: two are left, of which one contradicts.
+    assert most_wrong_labels(curves, 0.6) == pytest.approx(0.5)
+    assert most_wrong_labels(curves, 0.8) == pytest.approx(0.75)
+
+
+def test_hard_samples_are_not_taken_for_wrong():
+    """A network that has learned little, of labels that are all right."""
+    rng = np.random.default_rng(0)
+    epochs, ease = np.arange(20), rng.gamma(1.0, size=(2000, 1))
+    margins = 0.2 * ease * epochs - 0.8 + rng.normal(0.0, 0.5, (2000, 20))
+    # Two of ten classes are likely, each sample's own and another.
+    rest = 8.0 * np.exp(-1.0 - np.abs(margins))
+    losses = np.log1p(np.exp(-margins) + rest)
+    labels = np.arange(2000) % 4
+    curves = kcn.LossCurves(losses, labels, 4, margins)
+    with pytest.warns(UserWarning, match="what is right, for more"):
+        assert len(kcn.find_label_issues(curves)) <= 0.03 * 2000
 
 
 @pytest.mark.parametrize("num_epochs", [2, 3, 4, 7, 40])
