@@ -16,6 +16,7 @@ import tensorflow as tf
 import training
 from absl import app
 from absl import flags
+from sklearn.metrics import log_loss
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
@@ -116,8 +117,12 @@ def report(curves, data, is_wrong):
     """What the estimates of issues, rates, verdicts and meta sets are worth."""
     issues = kcn.find_label_issues(curves)
     found = np.isin(np.arange(len(is_wrong)), issues)
+    is_right = 1.0 - is_wrong
+    scores = kcn.label_quality_scores(curves)
+    surprise = log_loss(is_right, scores, labels=[0.0, 1.0])
     if not is_wrong.any():
-        return {"wrong": 0.0, "issues": round(float(found.mean()), 4)}
+        figures = {"wrong": 0.0, "issues": found.mean(), "log loss": surprise}
+        return {name: round(float(value), 4) for name, value in figures.items()}
     verdicts = kcn.sample_verdicts(curves)
     chosen = kcn.select_meta_samples(curves)
     classes = range(data.num_classes)
@@ -130,6 +135,7 @@ def report(curves, data, is_wrong):
         "wrong": is_wrong.mean(),
         "issues": found.mean(),
         "issues / wrong": found.sum() / is_wrong.sum(),
+        "log loss": surprise,
         "precision of issues": is_wrong[issues].mean(),
         "recall of issues": found[is_wrong].mean(),
         "mean error of noise rates": np.abs(
