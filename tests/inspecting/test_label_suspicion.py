@@ -8,7 +8,6 @@ import pytest
 
 import keras_curvenet as kcn
 from keras_curvenet.inspecting import label_suspicion
-from keras_curvenet.inspecting.label_suspicion import most_wrong_labels
 
 NUM_EPOCHS = 20
 
@@ -98,70 +97,6 @@ def test_margins_count_where_there_are_any():
     )
 
 
-def test_most_wrong_labels_by_hand():
-    # Of 20 epochs, 2 to 5 are early, and 10 to 19 late. Of ten samples, the
-    # 0.8 quantile of the likelihoods is 0.2 of the way from the eighth to the
-    # ninth.
-    likelihoods = np.full((10, 20), 0.5)
-    likelihoods[8:, 2:6] = 0.9
-    likelihoods[8:, 10:] = 0.95
-    curves = kcn.LossCurves(
-        -np.log(likelihoods),
-        np.zeros(10, int),
-        margins=np.full((10, 20), -0.1),  # All labels are contradicted.
-    )
-    assert most_wrong_labels(curves, 0.8) == pytest.approx(0.5 - 0.2 * 0.4)
-    assert most_wrong_labels(curves, 0.6) == pytest.approx(0.5 - 0.2 * 0.45)
-
-
-def test_no_more_are_wrong_than_a_sure_network_contradicts():
-    # Of 20 samples it is surest of three: in the second quarter of the epochs,
-    # it gives the labels 0.6, 0.7 and 0.2, and another class 0.4, 0.3 and 0.8.
-    likelihoods = np.full((20, 8), 0.25)
-    others = np.full((20, 8), 0.3)  # Unsure, and more often wrong than right.
-    likelihoods[:3, 2:4] = np.array([0.6, 0.7, 0.2])[:, None]
-    others[:3, 2:4] = np.array([0.4, 0.3, 0.8])[:, None]
-    others[:3, 4:] = 0.7  # Too late to count.
-    curves = kcn.LossCurves(
-        -np.log(likelihoods),
-        np.zeros(20, int),
-        margins=np.log(likelihoods / others),
-    )
-    # The 0.9 quantile is above 0.6: two are left, of which one contradicts.
-    assert most_wrong_labels(curves, 0.6) == pytest.approx(0.5)
-    assert most_wrong_labels(curves, 0.8) == pytest.approx(0.75)
-
-
-def test_hard_samples_are_not_taken_for_wrong():
-    """A network that has learned little, of labels that are all right."""
-    rng = np.random.default_rng(0)
-    epochs, ease = np.arange(20), rng.gamma(1.0, size=(2000, 1))
-    margins = 0.2 * ease * epochs - 0.8 + rng.normal(0.0, 0.5, (2000, 20))
-    # Two of ten classes are likely, each sample's own and another.
-    rest = 8.0 * np.exp(-1.0 - np.abs(margins))
-    losses = np.log1p(np.exp(-margins) + rest)
-    labels = np.arange(2000) % 4
-    curves = kcn.LossCurves(losses, labels, 4, margins)
-    with pytest.warns(UserWarning, match="what is right, for more"):
-        assert len(kcn.find_label_issues(curves)) <= 0.03 * 2000
-
-
-@pytest.mark.parametrize("num_epochs", [2, 3, 4, 7, 40])
-def test_most_wrong_labels_of_any_number_of_epochs(num_epochs):
-    curves = kcn.LossCurves(
-        np.full((5, num_epochs), np.log(4.0)), np.zeros(5, int)
-    )
-    assert most_wrong_labels(curves, 1.0) == pytest.approx(0.75)
-
-
-def test_epochs_without_a_sample_do_not_count():
-    values = np.full((5, 8), np.log(2.0))
-    values[:, 1] = np.nan
-    values[0, 2] = np.nan
-    curves = kcn.LossCurves(values, np.zeros(5, int))
-    assert most_wrong_labels(curves, 1.0) == pytest.approx(0.5)
-
-
 # Planted wrong labels.
 
 
@@ -176,6 +111,20 @@ def test_as_many_as_are_wrong_are_found(noise_rate):
 def test_none_is_found_where_none_is_wrong():
     curves, _ = planted_margins(0.0)
     assert len(kcn.find_label_issues(curves)) <= 0.03 * 2000
+
+
+def test_hard_samples_are_not_taken_for_wrong():
+    """A network that has learned little, of labels that are all right."""
+    rng = np.random.default_rng(0)
+    epochs, ease = np.arange(20), rng.gamma(1.0, size=(2000, 1))
+    margins = 0.2 * ease * epochs - 0.8 + rng.normal(0.0, 0.5, (2000, 20))
+    # Two of ten classes are likely, each sample's own and another.
+    rest = 8.0 * np.exp(-1.0 - np.abs(margins))
+    losses = np.log1p(np.exp(-margins) + rest)
+    labels = np.arange(2000) % 4
+    curves = kcn.LossCurves(losses, labels, 4, margins)
+    with pytest.warns(UserWarning, match="what is right, for more"):
+        assert len(kcn.find_label_issues(curves)) <= 0.03 * 2000
 
 
 def test_early_epochs_count_where_wrong_labels_are_learned_later():

@@ -1,0 +1,101 @@
+"""How many labels can be wrong, by what the network is sure of."""
+
+import warnings
+
+import numpy as np
+
+# Where margins are of one group only (this is a normal distribution's share),
+# early epochs don't say how many labels are wrong: what the network was unsure
+# of may be what it had not learned yet. If late ones say much less, it is open
+# which is right.
+_LEAST_SEPARATION_OF_MARGINS = 0.64
+_MOST_DISAGREEMENT = 0.1
+
+# The surest samples: above this quantile of the likelihood of their label.
+_SUREST = 0.8
+
+# Of whatever class the network is sure: above this quantile.
+_SUREST_OF_ANY = 0.9
+
+
+def most_wrong_labels(curves, separation):
+    """The largest share of wrong labels that the predictions allow.
+
+    Before a network knows labels by heart, the likelihood that it gives to the
+    labels of the samples it is surest of levels off at the share of right ones
+    among their like: with labels that are all right it approaches 1, with a
+    third of them wrong 2/3. It is read off at the 0.8 quantile of the samples
+    in the first quarter of the epochs, without the very first.
+
+    A network that has learned little allows more than there are: it is unsure
+    of hard samples, too. So, where margins are of one group only, the limit is
+    also what the last half of the epochs allows, and the share of labels that
+    a sure network contradicts in the second quarter: hard samples are not among
+    these. `benchmarks/RESULTS.md`, "Hard samples".
+
+    Args:
+        curves: `LossCurves` of a crossentropy.
+        separation: Float, that of the two groups of margins.
+
+    Returns:
+        Float in [0, 1].
+    """
+    size = curves.num_epochs
+    first = max(1, size // 10)
+    early = _unexplained(curves.loss_columns[first : max(size // 4, first) + 1])
+    if separation >= _LEAST_SEPARATION_OF_MARGINS:
+        return early
+    late = _unexplained(curves.loss_columns[size // 2 :])
+    least = min(late, _contradicted(curves, slice(size // 4, size // 2)))
+    if early - late > _MOST_DISAGREEMENT:
+        warnings.warn(
+            f"{curves} do not tell how many labels are wrong: between "
+            f"{least:.0%} and {early:.0%}. {least:.0%} is taken, and label "
+            "quality is a ranking only. If the network learned nearly all "
+            "labels, probe for fewer epochs; if it was still learning what is "
+            "right, for more.",
+            stacklevel=5,
+        )
+    return min(early, least)
+
+
+def _unexplained(columns):
+    """1 minus the likelihood of the labels that the network is surest of."""
+    likelihoods = np.zeros(len(columns[0]))
+    counts = np.zeros(len(likelihoods), np.int32)
+    for column in columns:
+        seen = ~np.isnan(column)
+        likelihoods += np.where(seen, np.exp(-column, dtype=np.float32), 0.0)
+        counts += seen
+    if not counts.any():
+        return 1.0
+    likelihoods = likelihoods[counts > 0] / counts[counts > 0]
+    return float(np.clip(1.0 - np.quantile(likelihoods, _SUREST), 0.0, 1.0))
+
+
+def _contradicted(curves, epochs):
+    """Share of wrong labels among the samples that a network is surest of.
+
+    Sure of whatever class: where it is not that of the label, the label is
+    wrong, and not only hard to learn.
+
+    Args:
+        curves: `LossCurves` of a crossentropy, with margins.
+        epochs: Slice of its epochs.
+
+    Returns:
+        Float in [0, 1].
+    """
+    own = np.zeros(curves.num_samples)
+    others = np.zeros(curves.num_samples)
+    for losses, margins in zip(
+        curves.loss_columns[epochs], curves.margin_columns[epochs], strict=True
+    ):
+        own += np.nan_to_num(np.exp(-losses))
+        others += np.nan_to_num(np.exp(np.minimum(-losses - margins, 0.0)))
+    surest = np.maximum(own, others)
+    known = surest[surest > 0.0]
+    if not known.size:
+        return 1.0
+    is_sure = surest >= np.quantile(known, _SUREST_OF_ANY)
+    return float(np.mean((others > own)[is_sure]))
