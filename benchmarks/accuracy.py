@@ -123,15 +123,11 @@ def train_weighted(
 
 def figures_of_scores(scores, data):
     """How well the trained model's label quality finds wrong labels."""
-    is_wrong, in_tail = data.is_wrong, data.in_tail
+    is_wrong = data.is_wrong
     is_found = scores < 0.5
     figures = {"share found": is_found.mean()}
     if is_wrong.any():
-        figures |= {
-            "AUROC of scores": roc_auc_score(is_wrong, -scores),
-            "AUROC of scores, tail half": roc_auc_score(
-                is_wrong[in_tail], -scores[in_tail]
-            ),
+        figures |= ranking("scores", scores, data) | {
             "precision": is_wrong[is_found].mean(),
             "recall": is_found[is_wrong].mean(),
         }
@@ -146,12 +142,20 @@ def figures_of_weights(weights, data):
         figures |= {
             "mean weight, wrong labels": weights[is_wrong].mean(),
             "the same in the tail half": weights[is_wrong & in_tail].mean(),
-            "AUROC of weights": roc_auc_score(is_wrong, -weights),
-            "AUROC of weights, tail half": roc_auc_score(
-                is_wrong[in_tail], -weights[in_tail]
-            ),
         }
+        figures |= ranking("weights", weights, data)
     return {name: round(float(x), 3) for name, x in figures.items()}
+
+
+def ranking(name, values, data):
+    """How well low values rank wrong labels, of all and of the tail half."""
+    is_wrong, in_tail = data.is_wrong, data.in_tail
+    return {
+        f"AUROC of {name}": roc_auc_score(is_wrong, -values),
+        f"AUROC of {name}, tail half": roc_auc_score(
+            is_wrong[in_tail], -values[in_tail]
+        ),
+    }
 
 
 def evaluation(data):

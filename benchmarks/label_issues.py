@@ -119,10 +119,18 @@ def report(curves, data, is_wrong):
     found = np.isin(np.arange(len(is_wrong)), issues)
     is_right = 1.0 - is_wrong
     scores = kcn.label_quality_scores(curves)
-    surprise = log_loss(is_right, scores, labels=[0.0, 1.0])
-    if not is_wrong.any():
-        figures = {"wrong": 0.0, "issues": found.mean(), "log loss": surprise}
-        return {name: round(float(value), 4) for name, value in figures.items()}
+    figures = {
+        "wrong": is_wrong.mean(),
+        "issues": found.mean(),
+        "log loss": log_loss(is_right, scores, labels=[0.0, 1.0]),
+    }
+    if is_wrong.any():
+        figures |= report_on_wrong_labels(curves, data, is_wrong, issues, found)
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def report_on_wrong_labels(curves, data, is_wrong, issues, found):
+    """The figures that there are only where labels are wrong."""
     verdicts = kcn.sample_verdicts(curves)
     chosen = kcn.select_meta_samples(curves)
     classes = range(data.num_classes)
@@ -131,11 +139,8 @@ def report(curves, data, is_wrong):
     counts = np.bincount(data.true_labels)
     in_rare = counts[data.labels] < counts.mean() / 2
     is_tail = verdicts == "clean tail"
-    figures = {
-        "wrong": is_wrong.mean(),
-        "issues": found.mean(),
+    return {
         "issues / wrong": found.sum() / is_wrong.sum(),
-        "log loss": surprise,
         "precision of issues": is_wrong[issues].mean(),
         "recall of issues": found[is_wrong].mean(),
         "mean error of noise rates": np.abs(
@@ -149,7 +154,6 @@ def report(curves, data, is_wrong):
         "clean tail, precision": (in_rare & ~is_wrong)[is_tail].mean(),
         "clean tail, recall": is_tail[in_rare & ~is_wrong].mean(),
     }
-    return {name: round(float(value), 4) for name, value in figures.items()}
 
 
 def print_table(rows):

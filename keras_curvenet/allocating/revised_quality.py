@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.probing.label_margins import label_margins
+
 # Probabilities below it say no more than it does.
 _LEAST_PROBABILITY = 1e-4
 
@@ -71,10 +73,8 @@ def revised_quality(
     Returns:
         Float64 `(n,)`.
     """
-    rows = np.arange(len(labels))
-    logs = np.log(np.maximum(believed, _LEAST_PROBABILITY), dtype=np.float64)
+    logs = np.log(np.maximum(believed, _LEAST_PROBABILITY))
     logs -= _FREQUENCY_SHARE * log_frequencies
-    own = logs[rows, labels]
-    logs[rows, labels] = -np.inf
-    revised = own - logs.max(axis=1) + _CURVE_SHARE * quality
+    margins = label_margins(logs, labels, from_logits=True).numpy()
+    revised = margins + _CURVE_SHARE * quality.astype(np.float64)
     return np.where(believed.any(axis=1), revised, quality)
