@@ -92,7 +92,9 @@ def _contradicted(curves, epochs):
         curves.loss_columns[epochs], curves.margin_columns[epochs], strict=True
     ):
         own += np.nan_to_num(np.exp(-losses))
-        others += np.nan_to_num(np.exp(np.minimum(-losses - margins, 0.0)))
+        with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
+            of_other = np.exp(np.minimum(-losses - margins, 0.0))
+        others += np.nan_to_num(of_other)
     surest = np.maximum(own, others)
     known = surest[surest > 0.0]
     if not known.size:

@@ -64,3 +64,11 @@ def test_nothing_is_known_of_the_second_quarter(loss):
     margins = np.where(np.isnan(losses), np.nan, -0.1)
     curves = kcn.LossCurves(losses, np.zeros(20, int), margins=margins)
     assert most_wrong_labels(curves, 0.6) == pytest.approx(0.75)
+
+
+def test_predictions_that_were_not_finite_contradict_nothing():
+    losses = np.full((20, 8), np.log(4.0))
+    margins = np.full((20, 8), 0.1)
+    losses[3, 2:4], margins[3, 2:4] = np.inf, -np.inf
+    curves = kcn.LossCurves(losses, np.zeros(20, int), margins=margins)
+    assert most_wrong_labels(curves, 0.6) == 0.0
