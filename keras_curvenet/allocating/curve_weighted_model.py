@@ -42,9 +42,10 @@ class CurveWeightedModel(PreparedTraining):
 
     By default, where the loss is a crossentropy of one output:
 
-    - A sample is trained on `weight * label + (1 - weight) * belief`: what the
-      network itself believes of the sample, as a running mean of its
-      predictions, stands in for labels that are not trusted (`soft_labels`).
+    - As far as a label is not trusted, what the network itself believes of the
+      sample stands in, a running mean of its predictions (`soft_labels`): with
+      `(1 - weight) * sum(belief ** 2)`, as far as it is sure. Both together are
+      relative to their mean in the batch.
     - The training loss is that of predictions to which the log frequencies of
       the classes are added, so that rare classes are not neglected
       (`balance_classes`). With equal frequencies this changes nothing. The meta
@@ -318,7 +319,7 @@ class CurveWeightedModel(PreparedTraining):
             loss: As in `keras.Model.compile`, with one value per sample.
             *args: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(3e-5, weight_decay=1e-4)`, slower than the paper's, with
+                `Adam(1e-5, weight_decay=1e-4)`, slower than the paper's, with
                 an epsilon of 2e-6 times the base optimizer's learning rate (the
                 largest of a schedule): meta gradients are proportional to that
                 rate. With Keras's epsilon of 1e-7, weights learned beside an

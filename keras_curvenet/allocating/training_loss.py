@@ -13,15 +13,20 @@ from keras_curvenet.replicas import undo_scaling
 def mixed_losses(losses, weights, believed, log_predicted):
     """Crossentropies of labels that are trusted by their weight only.
 
-    `w * loss + (1 - w) * crossentropy(believed)`: for crossentropies, the loss
-    of the target `w * label + (1 - w) * believed`. Its gradient stays of one
-    size whatever the weights are, so that they are no learning rate.
+    `w * loss + s * crossentropy(believed)`, relative to the mean of `w + s` in
+    the whole batch: so weights are no learning rate. What stands in for a label
+    counts as far as that is not trusted and the belief is sure: `s = (1 - w) *
+    sum(believed ** 2)`, the probability that two guesses by the belief agree. A
+    belief that is spread over many classes says nothing of this sample; trained
+    on in full, it smooths away what a slow learner has yet to learn
+    (`benchmarks/RESULTS.md`, "Beliefs that are not sure").
 
     Weights are factors of whole losses, not parts of a target: TensorFlow's
     crossentropies have no second derivative with respect to their targets.
 
     Reference: CMW-Net-SL ([Shu et al.,
-    2023](https://arxiv.org/abs/2202.05613)), soft label.
+    2023](https://arxiv.org/abs/2202.05613)), soft label, where all beliefs
+    count in full.
 
     Args:
         losses: Float `(batch,)`, of the given labels.
@@ -34,8 +39,26 @@ def mixed_losses(losses, weights, believed, log_predicted):
         Float32 `(batch,)`.
     """
     weights = tf.cast(weights, losses.dtype)
+    stand_ins = stand_in_weights(weights, believed)
     of_believed = -tf.reduce_sum(believed * log_predicted, axis=1)
-    return weights * losses + tf.maximum(1.0 - weights, 0.0) * of_believed
+    return tf.math.divide_no_nan(
+        weights * losses + stand_ins * of_believed,
+        mean_of_all_replicas(weights + stand_ins),
+    )
+
+
+def stand_in_weights(weights, believed):
+    """How much a belief counts in a label's place.
+
+    Args:
+        weights: Float `(batch,)`, of the labels.
+        believed: Float `(batch, num_classes)`, probabilities.
+
+    Returns:
+        Float `(batch,)`.
+    """
+    sureness = tf.reduce_sum(tf.square(believed), axis=1)
+    return tf.maximum(1.0 - weights, 0.0) * sureness
 
 
 def relative_weights(weights):
@@ -111,10 +134,11 @@ class TrainingLoss:
         if self.frequencies is None:
             return
         num_classes = self.frequencies.num_classes
-        weights = tf.cast(weights, tf.float32)[:, tf.newaxis]
-        targets = weights * tf.one_hot(labels, num_classes)
+        weights = tf.cast(weights, tf.float32)
+        targets = weights[:, tf.newaxis] * tf.one_hot(labels, num_classes)
         if believed is not None:
-            targets += tf.maximum(1.0 - weights, 0.0) * believed
+            stand_ins = stand_in_weights(weights, believed)
+            targets += stand_ins[:, tf.newaxis] * believed
         self.frequencies.count(targets)
 
     def probabilities(self, predictions):
@@ -136,8 +160,8 @@ class TrainingLoss:
             losses = mixed_losses(
                 self._per_sample_loss(y, predictions),
                 weights,
-                self._loss_weight() * believed,
-                self._log_probabilities(predictions),
+                believed,
+                self._loss_weight() * self._log_probabilities(predictions),
             )
             (own,) = keras.tree.flatten(sample_weight)
             own = tf.reshape(tf.cast(own, losses.dtype), [-1])

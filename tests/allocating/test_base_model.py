@@ -156,7 +156,7 @@ def test_fit_compiles_as_the_base_and_leaves_the_base_alone():
     assert int(weighted.optimizer.iterations) == 1
     assert int(base.optimizer.iterations) == 0
     assert type(weighted.meta_optimizer) is keras.optimizers.Adam
-    assert float(weighted.meta_optimizer.learning_rate) == pytest.approx(3e-5)
+    assert float(weighted.meta_optimizer.learning_rate) == pytest.approx(1e-5)
 
 
 def test_evaluate_compiles_as_the_base():

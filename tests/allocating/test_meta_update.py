@@ -95,7 +95,7 @@ def test_meta_gradient_is_zero_where_nothing_is_connected():
 def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
     meta_optimizer = meta_update.default_meta_optimizer(optimizer)
     assert meta_optimizer.epsilon == pytest.approx(epsilon)
-    assert float(meta_optimizer.learning_rate) == pytest.approx(3e-5)
+    assert float(meta_optimizer.learning_rate) == pytest.approx(1e-5)
     assert meta_optimizer.weight_decay == 1e-4
 
 

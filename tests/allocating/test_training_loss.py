@@ -16,10 +16,16 @@ LABELS = np.array([0, 2])
 WEIGHTS = np.array([0.25, 0.75])
 OWN = np.array([1.0, 2.0])
 
-# (1 * (0.25 * 0.356675 + 0.75 * 1.553476)
-#  + 2 * (0.75 * 0.916291 + 0.25 * 1.132052)) / 2, where 0.356675 = -log(0.7),
-# 1.553476 = -(0.1 log(0.7) + 0.8 log(0.2) + 0.1 log(0.1)) and so on.
-BY_HAND = 1.5973697
+# Beliefs are as sure as the sum of their squares, 0.66 and 0.375. They stand in
+# with 0.75 * 0.66 = 0.495 and 0.25 * 0.375 = 0.09375; all weights together are
+# 0.745 and 0.84375, on average 0.794375.
+STAND_INS = np.array([0.495, 0.09375])
+TOTAL = 0.794375
+
+# (1 * (0.25 * 0.356675 + 0.495 * 1.553476)
+#  + 2 * (0.75 * 0.916291 + 0.09375 * 1.132052)) / 2 / 0.794375, where 0.356675
+# = -log(0.7), 1.553476 = -(0.1 log(0.7) + 0.8 log(0.2) + 0.1 log(0.1)), ...
+BY_HAND = 1.5388422
 
 
 def made(
@@ -51,15 +57,16 @@ def test_soft_labels_by_hand():
     of_labels = -np.log([0.7, 0.4])
     of_believed = -np.sum(BELIEVED * np.log(PREDICTED), axis=1)
     np.testing.assert_allclose(of_believed, [1.553476, 1.132052], rtol=1e-6)
-    losses = WEIGHTS * of_labels + (1.0 - WEIGHTS) * of_believed
+    losses = (WEIGHTS * of_labels + STAND_INS * of_believed) / TOTAL
     assert np.mean(OWN * losses) == pytest.approx(BY_HAND, rel=1e-6)
     assert value_of(made()) == pytest.approx(BY_HAND, rel=1e-6)
 
 
 def test_soft_labels_are_crossentropies_of_mixed_targets():
     targets = WEIGHTS[:, np.newaxis] * np.eye(3)[LABELS]
-    targets += (1.0 - WEIGHTS[:, np.newaxis]) * BELIEVED
-    expected = np.mean(OWN * -np.sum(targets * np.log(PREDICTED), axis=1))
+    targets += STAND_INS[:, np.newaxis] * BELIEVED
+    losses = -np.sum(targets * np.log(PREDICTED), axis=1) / TOTAL
+    expected = np.mean(OWN * losses)
     assert value_of(made()) == pytest.approx(expected, rel=1e-6)
 
 
@@ -108,8 +115,11 @@ def test_binary_predictions(shape, from_logits):
     # Probabilities 0.3 and 0.6 of class 1, labels 0 and 1; believed 0.9, 0.5.
     predicted = np.array([[0.7, 0.3], [0.4, 0.6]])
     believed = np.array([[0.1, 0.9], [0.5, 0.5]])
+    # Beliefs are as sure as 0.82 and 0.5.
+    stand_ins = np.array([0.75 * 0.82, 0.25 * 0.5])
     losses = WEIGHTS * -np.log([0.7, 0.6])
-    losses -= (1.0 - WEIGHTS) * np.sum(believed * np.log(predicted), axis=1)
+    losses -= stand_ins * np.sum(believed * np.log(predicted), axis=1)
+    losses /= np.mean(WEIGHTS + stand_ins)
     y_pred = predicted[:, 1:]
     if from_logits:
         y_pred = np.log(y_pred / (1.0 - y_pred))
@@ -128,22 +138,40 @@ def test_weights_above_one_leave_nothing_to_beliefs():
     found = training_loss.mixed_losses(
         losses, tf.constant([1.0, 1.5]), of_believed + 0.5, of_believed - 7.0
     )
-    np.testing.assert_allclose(found, [2.0, 3.0])
+    np.testing.assert_allclose(found, [2.0 / 1.25, 3.0 / 1.25])
+
+
+def test_beliefs_stand_in_as_far_as_they_are_sure():
+    stand_ins = training_loss.stand_in_weights(
+        tf.constant([0.5, 0.0, 1.2]), tf.constant([[0.5, 0.5]] * 3)
+    )
+    np.testing.assert_allclose(stand_ins, [0.25, 0.5, 0.0])
+
+
+def test_batches_in_which_nothing_is_trusted_have_no_loss():
+    found = training_loss.mixed_losses(
+        tf.constant([2.0]), tf.zeros([1]), tf.zeros([1, 2]), tf.zeros([1, 2])
+    )
+    np.testing.assert_array_equal(found, [0.0])
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 1.009])
 def test_every_weight_has_a_gradient(weight):
     # A CurveNet's weights start slightly above 1.
-    weights = tf.constant([weight])
+    weights = tf.constant([weight, 1.0])
     with tf.GradientTape() as tape:
         tape.watch(weights)
         losses = training_loss.mixed_losses(
-            tf.constant([2.0]), weights, tf.constant([[0.5]]), tf.ones([1, 1])
+            tf.constant([2.0, 1.0]), weights, tf.ones([2, 1]), tf.ones([2, 1])
         )
-    gradient = tape.gradient(losses, weights)
-    # The belief's own crossentropy is -0.5.
-    expected = 2.5 if weight <= 1.0 else 2.0
-    np.testing.assert_allclose(gradient, [expected])
+    gradient = tape.gradient(losses, weights)[0]
+    # The belief's own crossentropy is -1. Up to 1, all weights are 1 together;
+    # above, the losses are (2 w + 1) / m, m = (w + 1) / 2.
+    mean = (weight + 1.0) / 2.0
+    expected = 2.0 / mean - (2.0 * weight + 1.0) * 0.5 / mean**2
+    if weight <= 1.0:
+        expected = 3.0
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
 def test_relative_weights_by_hand():
@@ -217,7 +245,9 @@ def test_a_belief_that_is_the_prediction_has_no_gradient():
                 loss.probabilities(logits),
             )
         gradients.append(tape.gradient(value, logits).numpy())
-    expected = gradients[1] * WEIGHTS[:, np.newaxis]
+    stand_ins = (1.0 - WEIGHTS) * np.sum(PREDICTED**2, axis=1)
+    relative = WEIGHTS / np.mean(WEIGHTS + stand_ins)
+    expected = gradients[1] * relative[:, np.newaxis]
     np.testing.assert_allclose(gradients[0], expected, rtol=1e-5)
 
 
@@ -237,13 +267,14 @@ def test_what_is_trained_on_is_counted_for_the_next_epoch():
         np.exp(loss.frequencies.logarithms), [0.5, 0.25, 0.25], rtol=1e-6
     )
     loss.frequencies.follow()
-    counts = np.array([0.75 + 0.25, 0.25 + 0.25 + 1.0, 0.5])
+    # The second belief is as sure as 0.5.
+    counts = np.array([0.75 + 0.125, 0.25 + 0.125 + 1.0, 0.5])
     np.testing.assert_allclose(
-        np.exp(loss.frequencies.logarithms), counts / 3.0, rtol=1e-6
+        np.exp(loss.frequencies.logarithms), counts / 2.75, rtol=1e-6
     )
     loss.frequencies.follow()  # Nothing was counted since.
     np.testing.assert_allclose(
-        np.exp(loss.frequencies.logarithms), counts / 3.0, rtol=1e-6
+        np.exp(loss.frequencies.logarithms), counts / 2.75, rtol=1e-6
     )
 
 
@@ -252,9 +283,9 @@ def test_targets_that_are_not_finite_are_not_counted():
     believed = tf.constant([[np.nan, 0.5, 0.5], [1.0, 0.0, 0.0]])
     loss.count_classes(tf.constant([0, 1]), tf.constant([0.5, 0.5]), believed)
     loss.frequencies.follow()
-    # Of the first sample, what is finite: 0, 0.25 and 0.25.
+    # Of the second sample; no class is taken to be absent.
     np.testing.assert_allclose(
-        np.exp(loss.frequencies.logarithms), np.array([0.5, 0.75, 0.25]) / 1.5
+        np.exp(loss.frequencies.logarithms), [1 / 3, 1 / 3, 1 / 3], rtol=1e-6
     )
 
 
