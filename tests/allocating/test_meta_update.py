@@ -281,10 +281,13 @@ def finite_differences(model, curve_net, watched, believed=None, step=1e-5):
                 losses *= weights / tf.reduce_mean(weights)
             else:
                 log_predicted = tf.nn.log_softmax(y_pred)
+                sureness = tf.reduce_sum(believed**2, axis=1)
+                stand_ins = (1.0 - weights) * sureness
                 losses *= weights
-                losses -= (1.0 - weights) * tf.reduce_sum(
+                losses -= stand_ins * tf.reduce_sum(
                     believed * log_predicted, axis=1
                 )
+                losses /= tf.reduce_mean(weights + stand_ins)
             loss = tf.reduce_mean(losses)
         variables = [variable.value for variable in watched]
         for variable, gradient in zip(
@@ -361,7 +364,7 @@ def test_meta_gradient_of_softmax_outputs(float64, top_layers):
 
 @pytest.mark.parametrize("top_layers", [1, 2, None])
 def test_meta_gradient_of_soft_labels(float64, top_layers):
-    # Of a target `w * label + (1 - w) * believed`, TensorFlow's crossentropy
+    # Of a target mixed of label and belief, TensorFlow's crossentropy
     # would have no second derivative: a gradient of zero.
     keras.utils.set_random_seed(3)
     model = smooth_model(True)
