@@ -13,9 +13,8 @@ from keras_curvenet.replicas import undo_scaling
 def mixed_losses(losses, weights, believed, log_predicted):
     """Crossentropies of labels that are trusted by their weight only.
 
-    `w * loss + s * crossentropy(believed)`, relative to the mean of `w + s` in
-    the whole batch: so weights are no learning rate. What stands in for a label
-    counts as far as that is not trusted and the belief is sure: `s = (1 - w) *
+    `w * loss + s * crossentropy(believed)`. What stands in for a label counts
+    as far as that is not trusted and the belief is sure: `s = (1 - w) *
     sum(believed ** 2)`, the probability that two guesses by the belief agree. A
     belief that is spread over many classes says nothing of this sample; trained
     on in full, it smooths away what a slow learner has yet to learn
@@ -41,10 +40,7 @@ def mixed_losses(losses, weights, believed, log_predicted):
     weights = tf.cast(weights, losses.dtype)
     stand_ins = stand_in_weights(weights, believed)
     of_believed = -tf.reduce_sum(believed * log_predicted, axis=1)
-    return tf.math.divide_no_nan(
-        weights * losses + stand_ins * of_believed,
-        mean_of_all_replicas(weights + stand_ins),
-    )
+    return weights * losses + stand_ins * of_believed
 
 
 def stand_in_weights(weights, believed):

@@ -287,7 +287,6 @@ def finite_differences(model, curve_net, watched, believed=None, step=1e-5):
                 losses -= stand_ins * tf.reduce_sum(
                     believed * log_predicted, axis=1
                 )
-                losses /= tf.reduce_mean(weights + stand_ins)
             loss = tf.reduce_mean(losses)
         variables = [variable.value for variable in watched]
         for variable, gradient in zip(
