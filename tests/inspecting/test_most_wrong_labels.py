@@ -44,7 +44,9 @@ def test_no_more_are_wrong_than_a_sure_network_contradicts():
 @pytest.mark.parametrize("num_epochs", [2, 3, 4, 7, 40])
 def test_most_wrong_labels_of_any_number_of_epochs(num_epochs):
     curves = kcn.LossCurves(
-        np.full((5, num_epochs), np.log(4.0)), np.zeros(5, int)
+        np.full((5, num_epochs), np.log(4.0)),
+        np.zeros(5, int),
+        margins=np.full((5, num_epochs), -0.1),
     )
     assert most_wrong_labels(curves, 1.0) == pytest.approx(0.75)
 
@@ -53,8 +55,33 @@ def test_epochs_without_a_sample_do_not_count():
     values = np.full((5, 8), np.log(2.0))
     values[:, 1] = np.nan
     values[0, 2] = np.nan
-    curves = kcn.LossCurves(values, np.zeros(5, int))
+    margins = np.where(np.isnan(values), np.nan, -0.1)
+    curves = kcn.LossCurves(values, np.zeros(5, int), margins=margins)
     assert most_wrong_labels(curves, 1.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("num_contradicted", "limit"), [(0, 2 / 12), (1, 4 / 12), (3, 8 / 12)]
+)
+def test_at_most_twice_what_an_early_sure_network_contradicts(
+    num_contradicted, limit
+):
+    # Of 100 samples it is surest of ten, in the first quarter of the epochs.
+    likelihoods, others = np.full((100, 8), 0.25), np.full((100, 8), 0.3)
+    sure = np.linspace(0.8, 0.9, 10)[:, None]
+    likelihoods[:10, 1:3], others[:10, 1:3] = sure, 1.0 - sure
+    swapped = slice(num_contradicted)
+    likelihoods[swapped], others[swapped] = (
+        others[swapped].copy(),
+        likelihoods[swapped].copy(),
+    )
+    others[:, 3:] = 0.7  # Too late to count.
+    curves = kcn.LossCurves(
+        -np.log(likelihoods),
+        np.zeros(100, int),
+        margins=np.log(likelihoods / others),
+    )
+    assert most_wrong_labels(curves, 0.8) == pytest.approx(limit)
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
