@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from keras_curvenet.allocating.training_loss import cautious_weights
 from keras_curvenet.replicas import share_of_batch_mean
 
 
@@ -39,7 +38,7 @@ class BatchLoss:
             self._y,
             self._predictions,
             self._sample_weight,
-            self._cautious(weights),
+            weights,
             self._believed,
         )
         return share_of_batch_mean(loss, tf.shape(weights)[0])
@@ -51,14 +50,6 @@ class BatchLoss:
             labels: Int `(batch,)`, -1 for samples of no class.
             weights: Float `(batch,)`, the learned ones.
         """
-        self._training_loss.count_classes(
-            labels, self._cautious(weights), self._believed
-        )
+        self._training_loss.count_classes(labels, weights, self._believed)
         if self._beliefs is not None:
             self._beliefs.update(self._sample_ids, self._present)
-
-    def _cautious(self, weights):
-        """How far labels are trusted beside what is believed."""
-        if self._believed is None:
-            return weights
-        return cautious_weights(weights, self._believed)

@@ -44,8 +44,7 @@ class CurveWeightedModel(PreparedTraining):
 
     - As far as a label is not trusted, what the network itself believes of the
       sample stands in, a running mean of its predictions (`soft_labels`): with
-      `(1 - weight) * sum(belief ** 2)`, as far as it is sure. Where it is, the
-      label is trusted less than its weight says, by up to 3 logits.
+      `(1 - weight) * sum(belief ** 2)`, as far as it is sure.
     - The training loss is that of predictions to which the log frequencies of
       the classes are added, so that rare classes are not neglected
       (`balance_classes`). With equal frequencies this changes nothing. The meta

@@ -9,54 +9,16 @@ from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.replicas import mean_of_all_replicas
 from keras_curvenet.replicas import undo_scaling
 
-# How many logits a label is trusted less, at most, where the network is sure of
-# what the sample is; and the sureness at which that begins, and is in full.
-_CAUTION = 3.0
-_LEAST_SURENESS = 0.5
-_FULL_SURENESS = 0.8
-
-
-def cautious_weights(weights, believed):
-    """Weights, lowered where the network is sure of what the sample is.
-
-    There a wrong label that is kept costs more than a right one that is lost,
-    since a belief in the right class stands in for it. Where the network is not
-    sure, nothing would stand in (`benchmarks/RESULTS.md`, "What a wrong label
-    kept costs, and a right one lost").
-
-    Args:
-        weights: Float `(batch,)` >= 0. Those of 1 or more stay as they are.
-        believed: Float `(batch, num_classes)`, probabilities.
-
-    Returns:
-        Float `(batch,)`: the weights' logits are lower by up to 3.
-    """
-    learned = (sureness(believed) - _LEAST_SURENESS) / (
-        _FULL_SURENESS - _LEAST_SURENESS
-    )
-    lowered = _CAUTION * tf.clip_by_value(learned, 0.0, 1.0)
-    odds = tf.cast(tf.exp(-lowered), weights.dtype)
-    distrust = tf.maximum(1.0 - weights, 0.0)
-    return weights * odds / (tf.minimum(weights, 1.0) * odds + distrust)
-
-
-def sureness(believed):
-    """Float `(batch,)`: the probability that two guesses by a belief agree.
-
-    Args:
-        believed: Float `(batch, num_classes)`, probabilities.
-    """
-    return tf.reduce_sum(tf.square(believed), axis=1)
-
 
 def mixed_losses(losses, weights, believed, log_predicted):
     """Crossentropies of labels that are trusted by their weight only.
 
     `w * loss + s * crossentropy(believed)`. What stands in for a label counts
     as far as that is not trusted and the belief is sure: `s = (1 - w) *
-    sureness(believed)`. A belief that is spread over many classes says nothing
-    of this sample; trained on in full, it smooths away what a slow learner has
-    yet to learn (`benchmarks/RESULTS.md`, "Beliefs that are not sure").
+    sum(believed ** 2)`, the probability that two guesses by the belief agree. A
+    belief that is spread over many classes says nothing of this sample; trained
+    on in full, it smooths away what a slow learner has yet to learn
+    (`benchmarks/RESULTS.md`, "Beliefs that are not sure").
 
     Weights are factors of whole losses, not parts of a target: TensorFlow's
     crossentropies have no second derivative with respect to their targets.
@@ -91,7 +53,8 @@ def stand_in_weights(weights, believed):
     Returns:
         Float `(batch,)`.
     """
-    return tf.maximum(1.0 - weights, 0.0) * sureness(believed)
+    sureness = tf.reduce_sum(tf.square(believed), axis=1)
+    return tf.maximum(1.0 - weights, 0.0) * sureness
 
 
 def relative_weights(weights):

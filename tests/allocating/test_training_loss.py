@@ -293,36 +293,3 @@ def test_frequencies_of_other_curves_start_anew():
     first.start_anew(second)
     first.follow()
     np.testing.assert_allclose(np.exp(first.logarithms), [0.5, 0.5], rtol=1e-6)
-
-
-def test_cautious_weights_by_hand():
-    # Sums of squares: 0.5, 0.65 (halfway), 0.82 and 1 (both in full).
-    sure = np.array([0.5, (1.0 + 0.3**0.5) / 2.0, 0.9, 1.0])
-    found = training_loss.cautious_weights(
-        tf.constant([0.8] * 4), tf.constant(np.stack([sure, 1.0 - sure], 1))
-    )
-    odds = 4.0 * np.exp([0.0, -1.5, -3.0, -3.0])
-    np.testing.assert_allclose(found, odds / (1.0 + odds), rtol=1e-5)
-
-
-def test_beliefs_that_are_spread_lower_no_weight():
-    weights = np.linspace(0.0, 1.0, 7)
-    found = training_loss.cautious_weights(
-        tf.constant(weights), tf.fill([7, 3], tf.constant(1.0 / 3.0, "double"))
-    )
-    np.testing.assert_allclose(found, weights)
-
-
-@pytest.mark.parametrize(
-    ("weight", "slope"),
-    [(0.0, np.exp(-3.0)), (1.0, np.exp(3.0)), (1.009, 1.0), (1.5, 1.0)],
-)
-def test_full_and_no_trust_stay(weight, slope):
-    weights = tf.constant([weight], tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(weights)
-        found = training_loss.cautious_weights(
-            weights, tf.constant([[1.0, 0.0]], tf.float64)
-        )
-    np.testing.assert_allclose(found, [weight])
-    np.testing.assert_allclose(tape.gradient(found, weights), [slope])

@@ -30,14 +30,6 @@ def weighted_model(make_model=tiny_models.sequential, seed=7, **kwargs):
     return weighted
 
 
-def lowered(weights, believed):
-    """Weights whose logits are lower where beliefs are sure, in logits."""
-    weights = tf.convert_to_tensor(weights)
-    sureness = tf.reduce_sum(believed**2, axis=1)
-    less = 3.0 * tf.clip_by_value((sureness - 0.5) / 0.3, 0.0, 1.0)
-    return tf.sigmoid(tf.math.log(weights / (1.0 - weights)) - less)
-
-
 def fit(weighted, x=None, **kwargs):
     """Fits on batches with ids in a fixed order."""
     arguments = {
