@@ -127,6 +127,15 @@ def breast_cancer():
     return CleanData(inputs[rest], labels[rest], (inputs[test], labels[test]))
 
 
+def digits(num_classes=10):
+    """Small images of digits; or, with two classes, even ones and odd ones."""
+    data = load_digits()
+    inputs = (data.data / 16.0).astype(np.float32)
+    labels = data.target.astype(np.int64) % num_classes
+    test, rest = _split(data.target, _DIGIT_TEST, np.random.default_rng(0))
+    return CleanData(inputs[rest], labels[rest], (inputs[test], labels[test]))
+
+
 @functools.cache
 def digit_pairs():
     """Two digits side by side: 100 classes, no digit image in two splits."""
@@ -180,5 +189,7 @@ def paragraphs():
 LOADERS = {
     "docstrings": paragraphs,
     "breast_cancer": breast_cancer,
+    "digits": digits,
+    "odd_digits": functools.partial(digits, num_classes=2),
     "digit_pairs": digit_pairs,
 }

@@ -72,6 +72,17 @@ class Settings:
         return self.learning_rates[self.optimizer]
 
 
+def _of_digits(max_per_class):
+    return Settings(
+        network=mlp,
+        batch_size=32,
+        max_per_class=max_per_class,
+        imbalance_factor=1.0,
+        noise_rate=0.3,
+        validation_per_class=20,
+    )
+
+
 SETTINGS = {
     "fashion_mnist": Settings(),
     "docstrings": Settings(
@@ -101,6 +112,8 @@ SETTINGS = {
         noise_rate=0.3,
         validation_per_class=20,
     ),
+    "digits": _of_digits(max_per_class=90),
+    "odd_digits": _of_digits(max_per_class=600),
     "digit_pairs": Settings(
         max_per_class=100, imbalance_factor=0.1, validation_per_class=20
     ),
