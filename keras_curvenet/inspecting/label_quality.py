@@ -57,9 +57,10 @@ def find_label_issues(
     How many there are is estimated: samples fall into two groups, the typical
     and the suspect ones, so that each group is most alike within. With margins,
     there are at most as many as the network's early predictions allow: where
-    it is nearly sure of many labels, few are wrong. With losses alone, where
-    the groups are only the halves of one, the suspects are those that lie far
-    out of it. A warning says where margins do not tell how many are wrong.
+    it is nearly sure of many labels, or contradicts few where it is sure, few
+    are wrong. With losses alone, where the groups are only the halves of one,
+    the suspects are those that lie far out of it. A warning says where margins
+    do not tell how many are wrong.
 
     Reference: Otsu, "A threshold selection method from gray-level
     histograms", 1979, for the two groups; Tukey, "Exploratory data analysis",
