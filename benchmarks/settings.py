@@ -72,12 +72,12 @@ class Settings:
         return self.learning_rates[self.optimizer]
 
 
-def _of_digits(max_per_class):
+def _of_few_samples(max_per_class, imbalance_factor=1.0):
     return Settings(
         network=mlp,
         batch_size=32,
         max_per_class=max_per_class,
-        imbalance_factor=1.0,
+        imbalance_factor=imbalance_factor,
         noise_rate=0.3,
         validation_per_class=20,
     )
@@ -104,16 +104,9 @@ SETTINGS = {
         noise_rate=None,
         validation_per_class=500,
     ),
-    "breast_cancer": Settings(
-        network=mlp,
-        batch_size=32,
-        max_per_class=250,
-        imbalance_factor=0.2,
-        noise_rate=0.3,
-        validation_per_class=20,
-    ),
-    "digits": _of_digits(max_per_class=90),
-    "odd_digits": _of_digits(max_per_class=600),
+    "breast_cancer": _of_few_samples(max_per_class=250, imbalance_factor=0.2),
+    "digits": _of_few_samples(max_per_class=90),
+    "odd_digits": _of_few_samples(max_per_class=600),
     "digit_pairs": Settings(
         max_per_class=100, imbalance_factor=0.1, validation_per_class=20
     ),
