@@ -20,21 +20,21 @@ def log_frequencies(counts):
     return np.log(counts / counts.sum())
 
 
-def estimated_log_frequencies(quality, labels, num_classes):
-    """Logarithms of the classes' shares of right labels, by their quality.
+def estimated_log_frequencies(start, labels, num_classes):
+    """Logarithms of the classes' shares of the weights at the start.
 
     Args:
-        quality: Float `(num_samples,)`, logits of the label quality.
+        start: Float `(num_samples,)`, logits at which weights start.
         labels: Int `(num_samples,)`, -1 for samples of no class.
         num_classes: Int.
 
     Returns:
         Float64 `(num_classes,)`.
     """
-    scores = 1.0 / (1.0 + np.exp(-quality.astype(np.float64)))
+    weights = 1.0 / (1.0 + np.exp(-start.astype(np.float64)))
     known = labels >= 0
     return log_frequencies(
-        np.bincount(labels[known], scores[known], num_classes)
+        np.bincount(labels[known], weights[known], num_classes)
     )
 
 

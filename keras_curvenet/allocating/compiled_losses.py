@@ -101,7 +101,7 @@ class CompiledLosses:
         if balance_classes is False:
             return None
         estimated = estimated_log_frequencies(
-            prepared.quality, prepared.labels, num_classes
+            prepared.start, prepared.labels, num_classes
         )
         return ClassFrequencies(estimated, follows_targets=True)
 

@@ -33,12 +33,13 @@ class CurveWeightedModel(PreparedTraining):
     """Trains a base model on samples weighted by what their curves say.
 
     CurveNet maps each sample's curves and observed class to a weight: how far
-    its label is trusted. It starts at the label quality and is learned while
-    the base model trains: in every step, a virtual step of the weighted
-    training loss is tried on the watched layers, the loss of a small trusted
-    *meta set* is taken after it, and CurveNet follows that loss's gradient.
-    Then the base model makes its actual step with the new weights. After
-    `meta_epochs` epochs CurveNet stays as it is.
+    its label is trusted. It starts at the label quality, or lower where the
+    probe came to know wrong labels by heart, and is learned while the base
+    model trains: in every step, a virtual step of the weighted training loss is
+    tried on the watched layers, the loss of a small trusted *meta set* is taken
+    after it, and CurveNet follows that loss's gradient. Then the base model
+    makes its actual step with the new weights. After `meta_epochs` epochs
+    CurveNet stays as it is.
 
     By default, where the loss is a crossentropy of one output:
 

@@ -64,7 +64,7 @@ class PreparedTraining(WeightedTraining):
         """
         parts = self._parts_of_fit("label quality")
         return quality_scores(
-            parts.prepared, parts.beliefs, parts.loss.frequencies
+            parts.loss_curves, parts.beliefs, parts.loss.frequencies
         )
 
     def _parts_of_fit(self, asked_for):

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_quality import quality_logits
 from keras_curvenet.probing.label_margins import label_margins
 
 # Probabilities below it say no more than it does.
@@ -19,18 +21,19 @@ _CURVE_SHARE = 0.5
 _BLOCK = 65536
 
 
-def quality_scores(prepared, beliefs, frequencies):
+def quality_scores(loss_curves, beliefs, frequencies):
     """The label quality of all samples, revised where there are beliefs.
 
     Args:
-        prepared: `PreparedCurves` of all samples.
+        loss_curves: `LossCurves` of all samples.
         beliefs: `RunningPredictions` of the first samples, or None.
         frequencies: `ClassFrequencies`, what logits are adjusted by, or None.
 
     Returns:
         Float64 `(num_samples,)`, NaN for samples that were never seen.
     """
-    logits = prepared.quality.astype(np.float64)
+    quality = quality_logits(label_quality_scores(loss_curves))
+    logits = quality.astype(np.float64)
     if beliefs is not None:
         nothing = np.zeros((1, beliefs.num_classes), np.float32)
         adjusted_by = nothing[0]
@@ -39,13 +42,13 @@ def quality_scores(prepared, beliefs, frequencies):
         for start in range(0, beliefs.num_samples, _BLOCK):
             ids = np.arange(start, min(start + _BLOCK, beliefs.num_samples))
             logits[ids] = revised_quality(
-                prepared.quality[ids],
-                np.maximum(prepared.labels[ids], 0),
+                quality[ids],
+                np.maximum(loss_curves.labels[ids], 0),
                 beliefs.of_batch(ids, nothing).numpy(),
                 adjusted_by,
             )
     scores = 1.0 / (1.0 + np.exp(-logits))
-    return np.where(prepared.labels >= 0, scores, np.nan)
+    return np.where(loss_curves.labels >= 0, scores, np.nan)
 
 
 def revised_quality(

@@ -12,15 +12,15 @@ def weights_by(curve_net, prepared, training=False):
 
     Args:
         curve_net: A built model or layer from `[curves, labels]`, or one that
-            `corrects_quality` from `[curves, labels, quality]`.
+            `corrects_quality` from `[curves, labels, start]`.
         prepared: Tuple of arrays as in `PreparedCurves`, of a batch.
         training: Bool.
     """
-    curves, labels, quality = prepared
+    curves, labels, start = prepared
     # A sample that was never seen has no class, and no curve but zeros.
     inputs = [curves, tf.maximum(labels, 0)]
     if getattr(curve_net, "corrects_quality", False):
-        return curve_net([*inputs, quality], training=training)
+        return curve_net([*inputs, start], training=training)
     return curve_net(inputs)
 
 

@@ -182,6 +182,15 @@ def right_label_counts(
     return _counts(curves, scores >= 0.5)
 
 
+def quality_logits(
+    scores: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
+    """Float32 `(num_samples,)`: logits of scores, 0 for those never seen."""
+    scores = np.clip(scores, 1e-4, 1.0 - 1e-4)
+    logits = np.log(scores / (1.0 - scores))
+    return np.nan_to_num(logits, nan=0.0).astype(np.float32)
+
+
 def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
     """Label quality, from 1 for the least suspicion to 0 for the most.
 

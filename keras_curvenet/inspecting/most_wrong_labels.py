@@ -47,11 +47,9 @@ def most_wrong_labels(curves, separation):
         Float in [0, 1].
     """
     size = curves.num_epochs
-    first = max(1, size // 10)
-    early_epochs = slice(first, max(size // 4, first) + 1)
-    early = _unexplained(curves.loss_columns[early_epochs])
+    early = _unexplained(curves.loss_columns[early_epochs(size)])
     if separation >= _LEAST_SEPARATION_OF_MARGINS:
-        contradicted = _contradicted(curves, early_epochs)
+        contradicted = _contradicted(curves, early_epochs(size))
         share = (np.count_nonzero(contradicted) + 1) / (contradicted.size + 2)
         return min(early, _MOST_BEYOND_SUREST * share)
     late = _unexplained(curves.loss_columns[size // 2 :])
@@ -67,6 +65,16 @@ def most_wrong_labels(curves, separation):
             stacklevel=5,
         )
     return min(early, least)
+
+
+def early_epochs(num_epochs: int) -> slice:
+    """Slice of the epochs in which little is known by heart, without the first.
+
+    Args:
+        num_epochs: Int, two or more.
+    """
+    first = max(1, num_epochs // 10)
+    return slice(first, max(num_epochs // 4, first) + 1)
 
 
 def _unexplained(columns):

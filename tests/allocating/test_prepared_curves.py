@@ -22,7 +22,7 @@ def test_losses_relative_to_their_class():
     curves = tiny_models.loss_curves()
     prepared = prepared_curves(curves)
     np.testing.assert_array_equal(prepared.curves, curves.class_centered())
-    assert prepared.curves.dtype == prepared.quality.dtype == np.float32
+    assert prepared.curves.dtype == prepared.start.dtype == np.float32
     np.testing.assert_array_equal(prepared.labels, curves.labels)
 
 
@@ -60,9 +60,21 @@ def test_samples_that_were_never_seen(with_margins):
         kcn.LossCurves(values, labels, 3, margins if with_margins else None)
     )
     assert prepared.labels[5] == -1
-    assert prepared.quality[5] == 0.0
+    assert prepared.start[5] == 0.0
     assert np.isfinite(prepared.curves).all()
-    assert np.count_nonzero(prepared.quality) == 23
+    assert np.count_nonzero(prepared.start) == 23
+
+
+@pytest.mark.parametrize("late", [0.1, 0.135, 0.5])
+def test_weights_start_lower_where_wrong_labels_are_known_by_heart(late):
+    curves = tiny_models.curves_with_wrong_labels(late)
+    scores = kcn.label_quality_scores(curves)
+    caution = {0.1: 0.0, 0.135: 1.0, 0.5: 2.0}[late]
+    np.testing.assert_allclose(
+        prepared_curves(curves).start,
+        np.log(scores / (1.0 - scores)) - caution,
+        atol=1e-3,
+    )
 
 
 def test_first():

@@ -59,6 +59,20 @@ def test_scores_of_the_curves_without_beliefs():
     )
 
 
+def test_label_quality_is_not_lowered_as_weights_are():
+    weighted = weighted_model(curve_net=None, soft_labels=False)
+    curves = tiny_models.curves_with_wrong_labels(0.5)
+    fit(weighted, loss_curves=curves, meta_epochs=0)
+    scores = kcn.label_quality_scores(curves).clip(1e-4, 1.0 - 1e-4)
+    np.testing.assert_allclose(
+        weighted.label_quality_scores(), scores, rtol=1e-5
+    )
+    odds = weighted.sample_weights() / (1.0 - weighted.sample_weights())
+    np.testing.assert_allclose(
+        odds, scores / (1.0 - scores) * np.exp(-2.0), rtol=1e-3
+    )
+
+
 def test_samples_never_seen_have_no_score():
     curves = tiny_models.loss_curves()
     losses = np.concatenate([curves.values, np.full((2, 6), np.nan)])

@@ -28,6 +28,16 @@ def loss_curves(labels=None, num_epochs=6, num_classes=NUM_CLASSES):
     return kcn.LossCurves(values, labels, num_classes)
 
 
+def curves_with_wrong_labels(late_likelihood):
+    """Of each class two labels look wrong, of likelihood 0.1, and this late."""
+    labels = arrays()[1]
+    looks_wrong = np.arange(NUM_SAMPLES) < 2 * NUM_CLASSES
+    likelihoods = np.where(looks_wrong, 0.1, 0.7)[:, np.newaxis].repeat(20, 1)
+    likelihoods[looks_wrong, 15:] = late_likelihood
+    margins = np.where(looks_wrong, -4.0, 4.0)[:, np.newaxis].repeat(20, 1)
+    return kcn.LossCurves(-np.log(likelihoods), labels, NUM_CLASSES, margins)
+
+
 def meta_arrays():
     return arrays(6, seed=2)
 
