@@ -18,8 +18,8 @@ _BLOCK = 65536
 _MOST_BYTES = 2**28
 
 # How far weights start below the label quality, in logits, where wrong labels
-# are known by heart. Of 2, 3 and 4: `benchmarks/RESULTS.md`, "What a wrong label
-# kept costs, and a right one lost".
+# are known by heart. Chosen of 2, 3 and 4: `benchmarks/RESULTS.md`, "What a
+# wrong label kept costs, and a right one lost".
 _MOST_CAUTION = 2.0
 
 # Margins of diverged networks would outweigh all else.
