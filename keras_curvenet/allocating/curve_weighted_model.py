@@ -91,7 +91,8 @@ class CurveWeightedModel(PreparedTraining):
             own `train_step` is not used.
         curve_net: A built model or layer from `[curves, labels]` to weights
             `(batch,)`, or None for a `CurveNet` of the right size, whose
-            weights start at the samples' label quality.
+            weights start at the samples' label quality, or lower where the
+            probe came to know wrong labels by heart.
         top_layers: What the virtual and meta steps watch. `"head"`: the last
             layer with trainable weights, and the one before it where both are
             `Dense`; all layers where their order is not known (subclassed

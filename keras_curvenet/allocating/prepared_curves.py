@@ -35,8 +35,8 @@ class PreparedCurves(NamedTuple):
         labels: Int64 `(num_samples,)`, the observed class; -1 for a sample
             that was never seen.
         start: Float32 `(num_samples,)`, the logit at which weights start: that
-            of the label quality, and less where wrong labels are known by
-            heart.
+            of the label quality, 0 for a sample that was never seen, and less
+            where wrong labels are known by heart.
     """
 
     curves: np.ndarray
