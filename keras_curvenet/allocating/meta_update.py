@@ -71,8 +71,7 @@ def default_meta_optimizer(optimizer):
     At the reference code's rate of 1e-3, CurveNet unlearned on people's labels
     what the curves knew, with a clean meta set too; at 3e-5 it still did harm
     where few of them are wrong. At 1e-5 it does none (`benchmarks/RESULTS.md`,
-    "What CurveNet adds"). Where far more labels are wrong than are found, a
-    larger rate gains: `compile(meta_optimizer=...)`.
+    "What CurveNet adds").
 
     Meta gradients are proportional to the virtual step's learning rate. With
     one epsilon for all rates, Adam would learn slowly where the rate is small,
