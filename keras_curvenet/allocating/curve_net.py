@@ -52,8 +52,9 @@ class CurveNet(keras.Model):
 
     Call arguments:
         inputs: `[curves, labels]`, float32 `(batch, curve_length)` and int
-            `(batch,)`; with `corrects_quality` `[curves, labels, quality]`,
-            the last float `(batch,)`, logits of the label quality.
+            `(batch,)`; with `corrects_quality` `[curves, labels, start]`,
+            the last float `(batch,)`, the logits that are corrected: those of
+            the label quality, or lower.
         training: Bool, whether the batch's mean correction is subtracted, and
             goes into the running mean.
 
@@ -145,7 +146,7 @@ class CurveNet(keras.Model):
             size = layer.units
 
     def call(self, inputs, training=False):
-        features, labels, *quality = inputs
+        features, labels, *start = inputs
         for layer in self.curve_layers:
             features = layer(features)
         features = features + 2.0 * self.class_embedding(labels)
@@ -153,7 +154,7 @@ class CurveNet(keras.Model):
             features = layer(features)
         logits = keras.ops.squeeze(self.logit(features), axis=-1)
         if self.corrects_quality:
-            logits = quality[0] + self._centered(logits, training)
+            logits = start[0] + self._centered(logits, training)
         return keras.ops.sigmoid(logits) + self.min_weight
 
     def _centered(self, corrections, training):
