@@ -55,10 +55,11 @@ flags.DEFINE_string(
     "uniform, symmetric or pair; for human: worse, random or aggregate.",
 )
 flags.DEFINE_enum("optimizer", None, ["sgd", "adamw"], "Of every training.")
+flags.DEFINE_integer("epochs", None, "Epochs of every training.")
 flags.DEFINE_integer("probe_epochs", None, "Epochs of the probe.")
 flags.DEFINE_integer("constant_epochs", None, "Those before the wave; or all.")
-_OF_SETTINGS = ("max_per_class", "imbalance_factor", "noise_rate", "noise_kind")
-_OF_SETTINGS += ("optimizer", "probe_epochs", "constant_epochs")
+_OF_PROBE = ("max_per_class", "imbalance_factor", "noise_rate", "noise_kind")
+_OF_PROBE += ("optimizer", "probe_epochs", "constant_epochs")
 
 
 @flags.multi_flags_validator(
@@ -80,7 +81,7 @@ def _fit_together(values):
 def settings():
     """The dataset's settings, or what flags say instead."""
     chosen = SETTINGS.get(FLAGS.dataset, Settings())
-    flagged = {name: FLAGS[name].value for name in _OF_SETTINGS}
+    flagged = {name: FLAGS[name].value for name in (*_OF_PROBE, "epochs")}
     changes = {k: value for k, value in flagged.items() if value is not None}
     if FLAGS.backbone == "finetuned":
         changes["learning_rates"] = FINETUNED_RATES
@@ -257,5 +258,5 @@ def _name_of_probe(seed):
     chosen = settings()
     parts = [FLAGS.dataset, FLAGS.backbone, FLAGS.imbalance_by]
     parts += [FLAGS.meta_per_class]
-    parts += [getattr(chosen, name) for name in _OF_SETTINGS]
+    parts += [getattr(chosen, name) for name in _OF_PROBE]
     return "-".join(str(part) for part in [*parts, seed] if part is not None)
