@@ -288,6 +288,31 @@ def test_warning_of_label_quality_is_on_the_page(tmp_path):
     assert caught[0].filename.endswith("report_pages.py")  # Who called.
 
 
+def learned_curves(share):
+    """Of right labels, so large a share is predicted in the end."""
+    margins = np.full((100, 8), 3.0)
+    margins[round(100 * share) :, 4:] = -0.1
+    losses = np.log1p(np.exp(-margins))
+    return kcn.LossCurves(losses, np.zeros(100, int), 1, margins)
+
+
+def test_network_that_was_still_learning(tmp_path):
+    curves = learned_curves(0.7)
+    assert not kcn.find_label_issues(curves).size
+    note = report_of(curves, tmp_path).section("still-learning").text
+    assert "predicted only 70.0 % of the labels that look right" in note
+    assert "Recording more epochs tells more" in note
+
+
+def test_network_that_has_learned(tmp_path):
+    page = report_of(learned_curves(0.75), tmp_path)
+    assert page.section("still-learning") is None
+
+
+def test_losses_alone_do_not_tell_what_was_learned(curves, tmp_path):
+    assert report_of(curves, tmp_path).section("still-learning") is None
+
+
 def test_digits_of_a_real_probe(tmp_path):
     keras.utils.set_random_seed(0)
     x, y = load_digits(return_X_y=True)

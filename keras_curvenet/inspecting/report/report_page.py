@@ -17,12 +17,17 @@ from keras_curvenet.inspecting.report.class_summaries import class_summaries
 from keras_curvenet.inspecting.report.class_summaries import confused_classes
 from keras_curvenet.inspecting.report.class_summaries import num_below
 from keras_curvenet.inspecting.report.thumbnails import data_uri
+from keras_curvenet.inspecting.share_predicted import share_predicted
 from keras_curvenet.version import __version__
 
 _MOST_CLASSES = 1000  # In the table of classes.
 _MOST_CLASSES_OF_MATRIX = 30
 _MOST_PAIRS = 30
 _NUM_SHADES = 10
+
+# Networks that had learned what they could predicted 0.8 and more of the labels
+# that look right, those that more epochs told more 0.5 to 0.7.
+_LEARNED = 0.75
 
 
 def report_page(curves, table, class_names, sample_weights, shown, doubts):
@@ -77,11 +82,15 @@ def _numbers(curves, table, class_names, groups):
     num_classes = len(np.unique(labels))
     shown = [sample for group in groups.values() for sample in group]
     issues = seen[seen["is_issue"]]
+    looks_right = np.zeros(curves.num_samples, bool)
+    looks_right[seen.loc[~seen["is_issue"], "sample_id"]] = True
+    predicted = share_predicted(curves, looks_right)
     return {
         "num_samples": curves.num_samples,
         "num_epochs": curves.num_epochs,
         "num_seen": len(seen),
         "num_issues": len(issues),
+        "share_predicted": predicted if predicted < _LEARNED else None,
         "num_classes": num_classes,
         "num_classes_left_out": num_classes - len(classes),
         "has_names": class_names is not None,
