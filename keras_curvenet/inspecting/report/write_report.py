@@ -36,7 +36,8 @@ def write_report(
     network. It has the estimated noise rates by class, given against suggested
     labels, pictures of the curves, and the worst samples of each class, with a
     threshold on label quality that can be moved; and it says whether the
-    network was still learning. What there is no data for is left out. Names and texts are shown as they are; none is executed.
+    network was still learning. What there is no data for is left out. Names
+    and texts are shown as they are; none is executed.
 
     `report.csv` has a row for each sample, worst first: the columns of
     `label_report`, and `file_path`, `label_name` and `suggested_label_name`
