@@ -44,6 +44,7 @@ class Settings:
         probe_epochs: Int, epochs of the probe.
         constant_epochs: Int, those before its wave, or None for all.
         probe_factor: Float, factor of the learning rate in the probe.
+        probe_augments: Bool, whether the probe augments, too.
         max_per_class: Int, samples of the largest class.
         imbalance_factor: Float, smallest class over largest.
         noise_kind: String, `corrupt_labels`'s, or whose labels are given.
@@ -61,6 +62,7 @@ class Settings:
     probe_epochs: int = 20
     constant_epochs: int | None = None
     probe_factor: float = 1.0
+    probe_augments: bool = True
     max_per_class: int = 2000
     imbalance_factor: float = 0.05
     noise_kind: str = "uniform"

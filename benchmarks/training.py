@@ -58,8 +58,10 @@ flags.DEFINE_enum("optimizer", None, ["sgd", "adamw"], "Of every training.")
 flags.DEFINE_integer("epochs", None, "Epochs of every training.")
 flags.DEFINE_integer("probe_epochs", None, "Epochs of the probe.")
 flags.DEFINE_integer("constant_epochs", None, "Those before the wave; or all.")
+flags.DEFINE_bool("probe_augments", None, "Whether the probe augments, too.")
 _OF_PROBE = ("max_per_class", "imbalance_factor", "noise_rate", "noise_kind")
 _OF_PROBE += ("optimizer", "probe_epochs", "constant_epochs")
+_OF_SETTINGS = (*_OF_PROBE, "epochs", "probe_augments")
 
 
 @flags.multi_flags_validator(
@@ -81,7 +83,7 @@ def _fit_together(values):
 def settings():
     """The dataset's settings, or what flags say instead."""
     chosen = SETTINGS.get(FLAGS.dataset, Settings())
-    flagged = {name: FLAGS[name].value for name in (*_OF_PROBE, "epochs")}
+    flagged = {name: FLAGS[name].value for name in _OF_SETTINGS}
     changes = {k: value for k, value in flagged.items() if value is not None}
     if FLAGS.backbone == "finetuned":
         changes["learning_rates"] = FINETUNED_RATES
@@ -165,12 +167,12 @@ def rate_schedule():
     )
 
 
-def batches(samples, batch_size=None):
-    """Shuffled, augmented batches of an unbatched dataset."""
+def batches(samples, batch_size=None, augments=True):
+    """Shuffled batches of an unbatched dataset, augmented where data is."""
     chosen = settings()
     dataset = samples.shuffle(int(samples.cardinality()))
     dataset = dataset.batch(batch_size or chosen.batch_size)
-    if chosen.augment is not None:
+    if augments and chosen.augment is not None:
         augment = chosen.augment()
         dataset = dataset.map(lambda inputs, *rest: (augment(inputs), *rest))
     return dataset.prefetch(tf.data.AUTOTUNE)
@@ -238,7 +240,7 @@ def probe(data, seed):
         if first == last:
             continue
         model.fit(
-            batches(samples, size),
+            batches(samples, size, chosen.probe_augments),
             epochs=last,
             initial_epoch=first,
             callbacks=[recorder, schedule],
@@ -259,4 +261,5 @@ def _name_of_probe(seed):
     parts = [FLAGS.dataset, FLAGS.backbone, FLAGS.imbalance_by]
     parts += [FLAGS.meta_per_class]
     parts += [getattr(chosen, name) for name in _OF_PROBE]
+    parts += [None if chosen.probe_augments else "unaugmented"]
     return "-".join(str(part) for part in [*parts, seed] if part is not None)
