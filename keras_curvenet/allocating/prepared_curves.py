@@ -82,7 +82,8 @@ def prepared_curves(loss_curves):
     curves = _centered_rows(loss_curves)
     scores = label_quality_scores(loss_curves)
     caution = _MOST_CAUTION * known_by_heart(loss_curves, scores < 0.5)
-    start = quality_logits(scores) - np.float32(caution)
+    caution = np.where(np.isnan(scores), 0.0, caution).astype(np.float32)
+    start = quality_logits(scores) - caution
     return PreparedCurves(curves, loss_curves.labels, start)
 
 

@@ -77,6 +77,19 @@ def test_weights_start_lower_where_wrong_labels_are_known_by_heart(late):
     )
 
 
+def test_samples_that_were_never_seen_start_at_a_half_whatever_others_do():
+    known = tiny_models.curves_with_wrong_labels(0.5)
+    values, margins = known.values.copy(), known.margins.copy()
+    labels = known.labels.copy()
+    values[-1], margins[-1], labels[-1] = NAN, NAN, -1
+    curves = kcn.LossCurves(values, labels, known.num_classes, margins)
+    start = prepared_curves(curves).start
+    assert start[-1] == 0.0
+    scores = kcn.label_quality_scores(curves)[:-1]
+    expected = np.log(scores / (1.0 - scores)) - 2.0
+    np.testing.assert_allclose(start[:-1], expected, atol=1e-3)
+
+
 def test_first():
     prepared = prepared_curves(tiny_models.loss_curves()).first(5)
     assert [len(rows) for rows in prepared] == [5, 5, 5]
