@@ -62,6 +62,18 @@ def test_guide_becomes_markdown():
     )
 
 
+@pytest.mark.parametrize("page", ["RESULTS.md", "EARLIER.md"])
+def test_sections_that_docstrings_cite_exist(page):
+    results = (ROOT / "benchmarks" / page).read_text()
+    sections = set(re.findall("^##+ (.+)$", results, re.MULTILINE))
+    cited = set()
+    for path in (ROOT / "keras_curvenet").rglob("*.py"):
+        text = re.sub(r"\n\s*(# )?", " ", path.read_text())
+        cited |= set(re.findall(rf'benchmarks/{page}`, "([^"]+)"', text))
+    assert len(cited) > 3
+    assert cited <= sections
+
+
 @pytest.mark.parametrize("page", ["architecture.md", "architecture.svg"])
 def test_architecture_names_files_that_exist(page):
     text = (ROOT / "docs" / page).read_text()

@@ -26,10 +26,10 @@ class CurveNet(keras.Model):
     "CurveNet", and the sizes and initializers of the reference code. There all
     weights start near 1; with `corrects_quality` they start at the label
     quality, without which one of five seeds took to raising rare classes, wrong
-    labels and all (`benchmarks/RESULTS.md`, "Where the weights start"). Their
+    labels and all (`benchmarks/EARLIER.md`, "Where the weights start"). Their
     common level is left out since a belief is always closer to what the network
-    does than a label: following the meta loss alone, all weights sink ("What
-    CurveNet adds").
+    does than a label: following the meta loss alone, all weights sink
+    (`benchmarks/RESULTS.md`, "What CurveNet adds").
 
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.

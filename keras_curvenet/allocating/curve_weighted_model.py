@@ -63,7 +63,7 @@ class CurveWeightedModel(PreparedTraining):
     start at the label quality, soft labels and balanced classes, and no common
     scale of the weights. Published, the training loss is `sum(w * loss) / n`:
     then the weights' scale is a learning rate, and the meta loss drives all of
-    them to one end (`benchmarks/RESULTS.md`, "Text").
+    them to one end (`benchmarks/EARLIER.md`, "Text").
 
     `predict` and `evaluate` are the base model's. Deploy `base_model`.
 
@@ -71,9 +71,10 @@ class CurveWeightedModel(PreparedTraining):
     step does, and leaves no trace in the moving averages. So does the meta
     batch. In inference mode the meta loss would be that of a network whose
     averages lag behind: mean accuracy on a validation split of Fashion-MNIST
-    (`benchmarks/RESULTS.md`) was 0.832 in training mode and 0.816 in inference
-    mode. Meta batches should hold several samples of each class therefore.
-    Dropout is active in all three passes.
+    was 0.832 in training mode and 0.816 in inference mode
+    (`benchmarks/EARLIER.md`, "BatchNormalization in the meta step"). Meta
+    batches should hold several samples of each class therefore. Dropout is
+    active in all three passes.
 
     Logs of training: `loss` (weighted), the compiled metrics (unweighted),
     `meta_loss` (while weights are learned), `mean_weight`, and
@@ -324,7 +325,8 @@ class CurveWeightedModel(PreparedTraining):
                 an epsilon of 2e-6 times the base optimizer's learning rate (the
                 largest of a schedule): meta gradients are proportional to that
                 rate. With Keras's epsilon of 1e-7, weights learned beside an
-                Adam of rate 1e-3 did harm (`benchmarks/RESULTS.md`).
+                Adam of rate 1e-3 did harm (`benchmarks/EARLIER.md`,
+                "Epsilon of the meta optimizer").
             meta_loss: Loss of the meta set, in any form that `loss` may have.
                 Defaults to `loss`; to the plain crossentropy in place of a
                 `LogitAdjustedCrossentropy`, since the meta set is balanced.

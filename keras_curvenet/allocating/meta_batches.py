@@ -21,7 +21,7 @@ _MOST_BATCHES = 1000
 _MOST_PASSES = 10
 
 # Samples in a batch of a meta set that comes as arrays. Exact meta steps on
-# larger ones were no better: `benchmarks/RESULTS.md`, "Cheaper meta steps".
+# larger ones were no better: `benchmarks/EARLIER.md`, "Cheaper meta steps".
 _BATCH_SIZE = 32
 
 # At most one in so many right labels of a class is held out.

@@ -76,7 +76,7 @@ def default_meta_optimizer(optimizer):
     Meta gradients are proportional to the virtual step's learning rate. With
     one epsilon for all rates, Adam would learn slowly where the rate is small,
     as that of Adam-like base optimizers is, and too fast where it is large:
-    `benchmarks/RESULTS.md`, "Epsilon of the meta optimizer". A rate of 0.05
+    `benchmarks/EARLIER.md`, "Epsilon of the meta optimizer". A rate of 0.05
     gives Keras's epsilon of 1e-7.
 
     Args:

@@ -21,7 +21,7 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     Scores are below 0.5 for the samples that `find_label_issues` finds.
 
     Scores rank samples; they are not calibrated probabilities. How well they
-    rank: `benchmarks/RESULTS.md`, "Finding wrong labels". Of fewer than some
+    rank: `benchmarks/RESULTS.md`, "What the curves find". Of fewer than some
     hundred samples, several are below 0.5 although all labels are right.
 
     Args:

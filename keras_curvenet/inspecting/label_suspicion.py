@@ -59,7 +59,7 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     How many are suspect: as many as are in the upper group; of margins, at
     most as many as `most_wrong_labels` allows, and not many more of a class
     that the network has not learned (`judged_by_what_was_learned`). How well
-    that works: `benchmarks/RESULTS.md`, "Finding wrong labels".
+    that works: `benchmarks/RESULTS.md`, "What the curves find".
 
     Args:
         curves: `LossCurves` of two epochs or more.

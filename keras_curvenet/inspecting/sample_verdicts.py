@@ -19,7 +19,7 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
     where its label quality is below 0.5. Otherwise it is of the tail, if its
     observed class has less than half as many probably right labels as classes
     have in the mean, or of the head. How often this is right:
-    `benchmarks/RESULTS.md`, "Tail or noise".
+    `benchmarks/EARLIER.md`, "Tail or noise".
 
     Reference: Jiang et al., 2022, introduction.
 
