@@ -82,8 +82,7 @@ def prepared_curves(loss_curves):
     curves = _centered_rows(loss_curves)
     scores = label_quality_scores(loss_curves)
     caution = _MOST_CAUTION * known_by_heart(loss_curves, scores < 0.5)
-    caution = np.where(np.isnan(scores), 0.0, caution).astype(np.float32)
-    start = quality_logits(scores) - caution
+    start = quality_logits(scores, lowered_by=caution)
     return PreparedCurves(curves, loss_curves.labels, start)
 
 

@@ -183,11 +183,12 @@ def right_label_counts(
 
 
 def quality_logits(
-    scores: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64], lowered_by: float = 0.0
 ) -> npt.NDArray[np.float32]:
     """Float32 `(num_samples,)`: logits of scores, 0 for those never seen."""
     scores = np.clip(scores, 1e-4, 1.0 - 1e-4)
-    logits = np.log(scores / (1.0 - scores))
+    logits = np.log(scores / (1.0 - scores)).astype(np.float32)
+    logits -= np.float32(lowered_by)
     return np.nan_to_num(logits, nan=0.0).astype(np.float32)
 
 

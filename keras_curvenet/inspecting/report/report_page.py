@@ -12,6 +12,7 @@ import io
 import numpy as np
 
 from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.plots import name_of_class
 from keras_curvenet.inspecting.report.class_summaries import class_summaries
 from keras_curvenet.inspecting.report.class_summaries import confused_classes
@@ -82,9 +83,7 @@ def _numbers(curves, table, class_names, groups):
     num_classes = len(np.unique(labels))
     shown = [sample for group in groups.values() for sample in group]
     issues = seen[seen["is_issue"]]
-    looks_right = np.zeros(curves.num_samples, bool)
-    looks_right[seen.loc[~seen["is_issue"], "sample_id"]] = True
-    predicted = share_predicted(curves, looks_right)
+    predicted = share_predicted(curves, label_quality_scores(curves) >= 0.5)
     return {
         "num_samples": curves.num_samples,
         "num_epochs": curves.num_epochs,
