@@ -87,17 +87,26 @@ def weights_of_lower(values):
 
 
 def train_weighted(
-    data, seed, clean=False, predictions=False, meta_epochs=None, **arguments
+    data,
+    seed,
+    clean=False,
+    predictions=False,
+    continued=False,
+    meta_epochs=None,
+    **arguments,
 ):
     """CurveWeightedModel, its meta set chosen by the curves.
 
     Args:
         clean: Whether the meta set is the clean one instead.
         predictions: Whether beliefs start from the probe's predictions.
+        continued: Whether the probe's network is trained on, not a fresh one.
         meta_epochs, **arguments: `CurveWeightedModel`'s.
     """
     probed = probe(data, seed)
     base = new_model(data, seed)
+    if continued:
+        base.set_weights(probed.weights)
     base.compile(**compile_arguments(data))
     weighted = kcn.CurveWeightedModel(base, **arguments)
     figures = fit(

@@ -208,21 +208,37 @@ class Probe(NamedTuple):
     Attributes:
         curves: `LossCurves`.
         predictions: Float16 `(num_samples, num_classes)`, the mean ones.
+        weights: List of arrays, those of the network in the end.
     """
 
     curves: kcn.LossCurves
     predictions: np.ndarray
+    weights: list
 
 
 def probe(data, seed):
     """The `Probe` of the corrupted samples, recorded or read back."""
+    if not FLAGS.curves_dir:
+        return _recorded_probe(data, seed)
+    curves = pathlib.Path(FLAGS.curves_dir) / f"{_name_of_probe(seed)}.npz"
+    predictions = curves.with_suffix(".npy")
+    weights = curves.with_suffix(".weights.npz")  # Written last.
+    if weights.exists():
+        with np.load(weights) as arrays:
+            of_network = [arrays[name] for name in arrays.files]
+        return Probe(
+            kcn.LossCurves.load(curves), np.load(predictions), of_network
+        )
+    probed = _recorded_probe(data, seed)
+    curves.parent.mkdir(parents=True, exist_ok=True)
+    probed.curves.save(curves)
+    np.save(predictions, probed.predictions)
+    np.savez(weights, *probed.weights)
+    return probed
+
+
+def _recorded_probe(data, seed):
     chosen = settings()
-    path = None
-    if FLAGS.curves_dir:
-        path = pathlib.Path(FLAGS.curves_dir) / f"{_name_of_probe(seed)}.npz"
-        if path.exists():
-            predictions = np.load(path.with_suffix(".npy"))
-            return Probe(kcn.LossCurves.load(path), predictions)
     factor, batch_size = chosen.probe_factor, chosen.batch_size
     model = new_model(data, seed)
     model.compile(**compile_arguments(data, rate_factor=factor))
@@ -246,13 +262,8 @@ def probe(data, seed):
             callbacks=[recorder, schedule],
             verbose=0,
         )
-    curves = recorder.loss_curves
     predictions = recorder.mean_predictions.astype(np.float16)
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path.with_suffix(".npy"), predictions)
-        curves.save(path)
-    return Probe(curves, predictions)
+    return Probe(recorder.loss_curves, predictions, model.get_weights())
 
 
 def _name_of_probe(seed):
