@@ -88,8 +88,10 @@ class CurveWeightedModel(PreparedTraining):
 
     Args:
         base_model: A built `keras.Model`: Sequential, Functional or
-            subclassed. It is trained in place, from its present weights. Its
-            own `train_step` is not used.
+            subclassed. It is trained in place, from its present weights: pass
+            a fresh one, or, where the probe was still learning when it ended,
+            the probe's own (`benchmarks/RESULTS.md`, "Going on with the probe's
+            network"). Its own `train_step` is not used.
         curve_net: A built model or layer from `[curves, labels]` to weights
             `(batch,)`, or None for a `CurveNet` of the right size, whose
             weights start at the samples' label quality, or lower where the
