@@ -238,6 +238,7 @@ def probe(data, seed):
 
 
 def _recorded_probe(data, seed):
+    """The `Probe` of a training that is made now."""
     chosen = settings()
     factor, batch_size = chosen.probe_factor, chosen.batch_size
     model = new_model(data, seed)

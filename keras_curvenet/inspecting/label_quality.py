@@ -185,11 +185,15 @@ def right_label_counts(
 def quality_logits(
     scores: npt.NDArray[np.float64], lowered_by: float = 0.0
 ) -> npt.NDArray[np.float32]:
-    """Float32 `(num_samples,)`: logits of scores, 0 for those never seen."""
+    """Float32 `(num_samples,)`: logits of scores, less `lowered_by`.
+
+    They are 0 for samples that were never seen.
+    """
     scores = np.clip(scores, 1e-4, 1.0 - 1e-4)
     logits = np.log(scores / (1.0 - scores)).astype(np.float32)
-    logits -= np.float32(lowered_by)
-    return np.nan_to_num(logits, nan=0.0).astype(np.float32)
+    logits -= lowered_by
+    logits[np.isnan(logits)] = 0.0
+    return logits
 
 
 def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
