@@ -144,8 +144,9 @@ def warn_if_trained(base_model):
     if steps > 0:
         warnings.warn(
             f"The base model was trained for {steps} steps already. Allocating "
-            "goes on from its present weights, which may have learned the "
-            "wrong labels. Pass a fresh model to start anew.",
+            "goes on from its present weights, which may know wrong labels by "
+            "heart, as far as `loss_curves` tell. Pass a fresh model to start "
+            "anew.",
             stacklevel=3,
         )
 

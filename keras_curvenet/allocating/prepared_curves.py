@@ -1,7 +1,7 @@
 """What is known of every sample before weights are learned."""
 
+import dataclasses
 import tempfile
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,11 @@ _MOST_CAUTION = 2.0
 _LARGEST_MARGIN = 20.0
 
 
-class PreparedCurves(NamedTuple):
-    """What CurveNet reads, a row for each sample.
+@dataclasses.dataclass(frozen=True, eq=False)
+class PreparedCurves:
+    """What CurveNet reads, a row for each sample, and what curves say of all.
 
-    Attributes:
+    Args:
         curves: Float32 `(num_samples, curve_length)`: losses relative to the
             class, and margins beside them where there are any.
         labels: Int64 `(num_samples,)`, the observed class; -1 for a sample
@@ -37,15 +38,25 @@ class PreparedCurves(NamedTuple):
         start: Float32 `(num_samples,)`, the logit at which weights start: that
             of the label quality, 0 for a sample that was never seen, and less
             where wrong labels are known by heart.
+        may_know_wrong_labels: Bool, whether the network that was probed may
+            have come to know wrong labels by heart: margins show that it did,
+            or there are none to tell.
     """
 
     curves: np.ndarray
     labels: np.ndarray
     start: np.ndarray
+    may_know_wrong_labels: bool
+
+    @property
+    def tables(self):
+        """Tuple `(curves, labels, start)`."""
+        return self.curves, self.labels, self.start
 
     def first(self, num_samples):
         """The rows of the first samples."""
-        return PreparedCurves(*(rows[:num_samples] for rows in self))
+        rows = (table[:num_samples] for table in self.tables)
+        return PreparedCurves(*rows, self.may_know_wrong_labels)
 
 
 def prepared_curves(loss_curves):
@@ -81,9 +92,10 @@ def prepared_curves(loss_curves):
         )
     curves = _centered_rows(loss_curves)
     scores = label_quality_scores(loss_curves)
-    caution = _MOST_CAUTION * known_by_heart(loss_curves, scores < 0.5)
-    start = quality_logits(scores, lowered_by=caution)
-    return PreparedCurves(curves, loss_curves.labels, start)
+    known = known_by_heart(loss_curves, scores < 0.5)
+    start = quality_logits(scores, lowered_by=_MOST_CAUTION * known)
+    may_know = known > 0.0 or loss_curves.margin_columns is None
+    return PreparedCurves(curves, loss_curves.labels, start, may_know)
 
 
 def _centered_rows(loss_curves):

@@ -169,7 +169,8 @@ class PreparedTraining(WeightedTraining):
                 num_classes,
             )
             check_inputs(self.base_model, meta.element_spec[0], "meta_data")
-        if self.optimizer.iterations.numpy() == 0:
+        is_new = self.optimizer.iterations.numpy() == 0
+        if is_new and self._parts.prepared.may_know_wrong_labels:
             warn_if_trained(self.base_model)
         # Metrics and losses make their variables here, not in a first trace.
         self._build_metrics(train.dataset.element_spec[:3])

@@ -13,7 +13,8 @@ def weights_by(curve_net, prepared, training=False):
     Args:
         curve_net: A built model or layer from `[curves, labels]`, or one that
             `corrects_quality` from `[curves, labels, start]`.
-        prepared: Tuple of arrays as in `PreparedCurves`, of a batch.
+        prepared: Tuple `(curves, labels, start)` as of `PreparedCurves`, of a
+            batch.
         training: Bool.
     """
     curves, labels, start = prepared
@@ -34,7 +35,7 @@ def weights_of_all(curve_net, prepared):
     num_samples = len(prepared.labels)
     blocks = [slice(i, i + _BLOCK) for i in range(0, num_samples, _BLOCK)]
     weights = [
-        weights_by(curve_net, [table[block] for table in prepared]).numpy()
+        weights_by(curve_net, [rows[block] for rows in prepared.tables]).numpy()
         for block in blocks
     ]
     return np.concatenate(weights).astype(np.float32)

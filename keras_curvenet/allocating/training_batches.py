@@ -97,7 +97,7 @@ def with_curves(dataset, prepared, held_out=()):
     """
     is_held_out = np.zeros(len(prepared.labels), bool)
     is_held_out[np.asarray(held_out, np.int64)] = True
-    tables = (*prepared, is_held_out)
+    tables = (*prepared.tables, is_held_out)
 
     def rows_of(sample_ids):
         if (sample_ids < 0).any():

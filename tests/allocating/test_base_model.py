@@ -186,6 +186,20 @@ def test_a_trained_base_is_trained_on_with_a_warning():
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize(("late", "may_know"), [(0.1, False), (0.2, True)])
+def test_what_the_probed_network_knows_decides_on_the_warning(late, may_know):
+    base = compiled_base()
+    base.fit(*tiny_models.arrays(), verbose=0)
+    caught = tiny_models.caught_warnings(
+        one_epoch,
+        kcn.CurveWeightedModel(base),
+        loss_curves=tiny_models.curves_with_wrong_labels(late),
+    )
+    assert ["may know wrong labels by heart" in str(w) for w in caught] == (
+        [True] if may_know else []
+    )
+
+
 def test_no_warning_in_the_second_fit():
     base = compiled_base()
     weighted = kcn.CurveWeightedModel(base)

@@ -77,6 +77,19 @@ def test_weights_start_lower_where_wrong_labels_are_known_by_heart(late):
     )
 
 
+@pytest.mark.parametrize(
+    ("late", "with_margins", "expected"),
+    [(0.1, True, False), (0.135, True, True), (0.1, False, True)],
+)
+def test_what_the_probed_network_may_know(late, with_margins, expected):
+    curves = tiny_models.curves_with_wrong_labels(late)
+    if not with_margins:
+        curves = kcn.LossCurves(curves.values, curves.labels)
+    prepared = prepared_curves(curves)
+    assert prepared.may_know_wrong_labels is expected
+    assert prepared.first(5).may_know_wrong_labels is expected
+
+
 def test_samples_that_were_never_seen_start_at_a_half_whatever_others_do():
     known = tiny_models.curves_with_wrong_labels(0.5)
     values, margins = known.values.copy(), known.margins.copy()
@@ -92,7 +105,7 @@ def test_samples_that_were_never_seen_start_at_a_half_whatever_others_do():
 
 def test_first():
     prepared = prepared_curves(tiny_models.loss_curves()).first(5)
-    assert [len(rows) for rows in prepared] == [5, 5, 5]
+    assert [len(rows) for rows in prepared.tables] == [5, 5, 5]
 
 
 @pytest.mark.parametrize("with_margins", [False, True])
