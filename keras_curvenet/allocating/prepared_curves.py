@@ -22,6 +22,10 @@ _MOST_BYTES = 2**28
 # wrong label kept costs, and a right one lost".
 _MOST_CAUTION = 2.0
 
+# Known as far as this, the network that was probed was a worse start than a
+# fresh one: `benchmarks/RESULTS.md`, "Going on with the probe's network".
+_KNOWN_TO_ITS_NETWORK = 0.5
+
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
 
@@ -39,8 +43,8 @@ class PreparedCurves:
             of the label quality, 0 for a sample that was never seen, and less
             where wrong labels are known by heart.
         may_know_wrong_labels: Bool, whether the network that was probed may
-            have come to know wrong labels by heart: margins show that it did,
-            or there are none to tell.
+            know wrong labels by heart: margins show that it knows many, or
+            there are none to tell.
     """
 
     curves: np.ndarray
@@ -94,7 +98,8 @@ def prepared_curves(loss_curves):
     scores = label_quality_scores(loss_curves)
     known = known_by_heart(loss_curves, scores < 0.5)
     start = quality_logits(scores, lowered_by=_MOST_CAUTION * known)
-    may_know = known > 0.0 or loss_curves.margin_columns is None
+    is_untold = loss_curves.margin_columns is None
+    may_know = is_untold or known >= _KNOWN_TO_ITS_NETWORK
     return PreparedCurves(curves, loss_curves.labels, start, may_know)
 
 
