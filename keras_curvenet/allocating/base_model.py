@@ -145,8 +145,8 @@ def warn_if_trained(base_model):
         warnings.warn(
             f"The base model was trained for {steps} steps already. Allocating "
             "goes on from its present weights, which may know wrong labels by "
-            "heart, as far as `loss_curves` tell. Pass a fresh model to start "
-            "anew.",
+            "heart: `loss_curves` don't show that those stayed unlearned. Pass "
+            "a fresh model to start anew.",
             stacklevel=3,
         )
 

@@ -6,6 +6,7 @@ import tempfile
 import numpy as np
 
 from keras_curvenet.inspecting.known_by_heart import known_by_heart
+from keras_curvenet.inspecting.known_by_heart import stay_unlearned
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
 from keras_curvenet.probing.filled_curves import never_seen
@@ -21,10 +22,6 @@ _MOST_BYTES = 2**28
 # are known by heart. Chosen of 2, 3 and 4: `benchmarks/RESULTS.md`, "What a
 # wrong label kept costs, and a right one lost".
 _MOST_CAUTION = 2.0
-
-# Known as far as this, the network that was probed was a worse start than a
-# fresh one: `benchmarks/RESULTS.md`, "Going on with the probe's network".
-_KNOWN_TO_ITS_NETWORK = 0.5
 
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
@@ -43,8 +40,8 @@ class PreparedCurves:
             of the label quality, 0 for a sample that was never seen, and less
             where wrong labels are known by heart.
         may_know_wrong_labels: Bool, whether the network that was probed may
-            know wrong labels by heart: margins show that it knows many, or
-            there are none to tell.
+            know wrong labels by heart: the curves don't show that such labels
+            stayed unlearned.
     """
 
     curves: np.ndarray
@@ -96,10 +93,10 @@ def prepared_curves(loss_curves):
         )
     curves = _centered_rows(loss_curves)
     scores = label_quality_scores(loss_curves)
-    known = known_by_heart(loss_curves, scores < 0.5)
-    start = quality_logits(scores, lowered_by=_MOST_CAUTION * known)
-    is_untold = loss_curves.margin_columns is None
-    may_know = is_untold or known >= _KNOWN_TO_ITS_NETWORK
+    looks_wrong = scores < 0.5
+    caution = _MOST_CAUTION * known_by_heart(loss_curves, looks_wrong)
+    start = quality_logits(scores, lowered_by=caution)
+    may_know = not stay_unlearned(loss_curves, looks_wrong)
     return PreparedCurves(curves, loss_curves.labels, start, may_know)
 
 

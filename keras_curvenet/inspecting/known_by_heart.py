@@ -17,6 +17,11 @@ _PLAIN_RISE = 0.05
 # this share of all on, wrong labels are most of them.
 _NOT_FEW = 0.1
 
+# A network that half knows wrong labels by heart keeps them, and where this few
+# look wrong, it may know the others: "Going on with the probe's network" there.
+_HALF_KNOWN = 0.5
+_LEAST_THAT_TELL = 0.05
+
 
 def known_by_heart(
     curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
@@ -39,14 +44,34 @@ def known_by_heart(
         labels that look wrong; 0 of losses without margins, which may be no
         crossentropies.
     """
-    if curves.margin_columns is None or not looks_wrong.any():
-        return 0.0
+    most = min(1.0, float(looks_wrong.mean()) / _NOT_FEW)
+    return min(float(np.nan_to_num(_share_of_rise(curves, looks_wrong))), most)
+
+
+def stay_unlearned(
+    curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
+) -> bool:
+    """Whether the curves show wrong labels, and that they were not learned.
+
+    Where hardly a label looks wrong, none may be, or the network may know all
+    by heart; and losses without margins do not tell either.
+    """
+    if looks_wrong.mean() < _LEAST_THAT_TELL:
+        return False
+    return _share_of_rise(curves, looks_wrong) < _HALF_KNOWN
+
+
+def _share_of_rise(
+    curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
+) -> float:
+    """In [0, 1], from the least rise to the plain one; NaN if not known."""
+    if curves.margin_columns is None:
+        return np.nan
     columns = curves.loss_columns
     early = _mean_likelihood(columns[early_epochs(len(columns))], looks_wrong)
     late = _mean_likelihood(columns[3 * len(columns) // 4 :], looks_wrong)
     rise = (late - early - _LEAST_RISE) / (_PLAIN_RISE - _LEAST_RISE)
-    most = min(1.0, looks_wrong.mean() / _NOT_FEW)
-    return float(np.clip(np.nan_to_num(rise), 0.0, most))
+    return float(np.clip(rise, 0.0, 1.0))
 
 
 def _mean_likelihood(

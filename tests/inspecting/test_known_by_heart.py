@@ -5,6 +5,7 @@ import pytest
 
 import keras_curvenet as kcn
 from keras_curvenet.inspecting.known_by_heart import known_by_heart
+from keras_curvenet.inspecting.known_by_heart import stay_unlearned
 
 LOOKS_WRONG = np.arange(6) < 2
 
@@ -51,6 +52,29 @@ def test_no_label_looks_wrong():
 def test_losses_without_margins_may_be_no_crossentropies():
     curves = curves_of(0.1, 0.9, with_margins=False)
     assert known_by_heart(curves, LOOKS_WRONG) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [(0.05, True), (0.134, True), (0.136, False), (0.9, False)],
+)
+def test_wrong_labels_stay_unlearned(late, expected):
+    assert stay_unlearned(curves_of(0.1, late), LOOKS_WRONG) is expected
+
+
+@pytest.mark.parametrize(("num_wrong", "expected"), [(4, False), (5, True)])
+def test_a_few_that_stay_unlearned_do_not_tell(num_wrong, expected):
+    curves = kcn.LossCurves(
+        np.full((100, 20), 1.0),
+        np.zeros(100, int),
+        margins=np.zeros((100, 20)),
+    )
+    assert stay_unlearned(curves, np.arange(100) < num_wrong) is expected
+
+
+def test_losses_without_margins_do_not_tell_what_stays_unlearned():
+    curves = curves_of(0.1, 0.1, with_margins=False)
+    assert stay_unlearned(curves, LOOKS_WRONG) is False
 
 
 def test_samples_without_a_loss_do_not_count():
