@@ -89,11 +89,11 @@ class CurveWeightedModel(PreparedTraining):
     Args:
         base_model: A built `keras.Model`: Sequential, Functional or
             subclassed. It is trained in place, from its present weights: pass
-            the one that was probed, or, where `fit` warns that it may know
-            wrong labels by heart, a fresh one (`benchmarks/RESULTS.md`, "Going
-            on with the probe's network"). Its own `train_step` is not used, and
-            without `compile` its optimizer begins anew, at the learning rate
-            that it has by then.
+            the one that was probed; or a fresh one, where `fit` warns that it
+            may know wrong labels by heart, and where features are pre-trained
+            (`benchmarks/RESULTS.md`, "Going on with the probe's network"). Its
+            own `train_step` is not used, and without `compile` its optimizer
+            begins anew, at the learning rate that it has by then.
         curve_net: A built model or layer from `[curves, labels]` to weights
             `(batch,)`, or None for a `CurveNet` of the right size, whose
             weights start at the samples' label quality, or lower where the
