@@ -1,4 +1,4 @@
-"""Checks of arguments, all with the same words."""
+"""Checks of arguments, all with the same words: `as_` converts or raises."""
 
 import math
 import numbers
@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 
-def checked_int(argument: str, value: Any, least: int) -> int:
+
+def as_int(argument: str, value: Any, least: int) -> int:
     """The int; ValueError unless it is one, and at least `least`."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or value < least:
@@ -18,7 +21,7 @@ def checked_int(argument: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def checked_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
+def as_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
     """The ints as a tuple; TypeError or ValueError unless they are ints."""
     if not isinstance(values, (list, tuple)):
         raise TypeError(
@@ -26,7 +29,7 @@ def checked_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
             f"tuple of ints. Received: {argument}={values!r}."
         )
     try:
-        return tuple(checked_int(argument, value, least) for value in values)
+        return tuple(as_int(argument, value, least) for value in values)
     except ValueError as error:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected ints >= "
@@ -34,7 +37,7 @@ def checked_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
         ) from error
 
 
-def checked_float(
+def as_float(
     argument: str,
     value: Any,
     is_good: Callable[[float], bool],
@@ -57,7 +60,7 @@ def checked_float(
     return float(value)
 
 
-def checked_bool(argument: str, value: Any) -> bool:
+def as_bool(argument: str, value: Any) -> bool:
     """The bool; ValueError unless it is True or False."""
     if not isinstance(value, bool):
         raise ValueError(
@@ -67,7 +70,7 @@ def checked_bool(argument: str, value: Any) -> bool:
     return value
 
 
-def checked_path(argument: str, value: Any) -> str:
+def as_path(argument: str, value: Any) -> str:
     """The path as a string; TypeError unless it is a path."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(
@@ -75,3 +78,31 @@ def checked_path(argument: str, value: Any) -> str:
             f"Received: {argument}={value!r}."
         )
     return os.fspath(value)
+
+
+def as_rows(
+    argument: str,
+    values: Any,
+    num_samples: int,
+    rank: int = 1,
+) -> npt.NDArray[Any]:
+    """The values as an array with a row for each sample, by position.
+
+    Args:
+        argument: Name of the argument.
+        values: Array, sequence or pandas object.
+        num_samples: Int, how many samples there are.
+        rank: Int, the rank that is expected.
+
+    Raises:
+        ValueError: If the shape is another one.
+    """
+    array = np.asarray(values)
+    if array.ndim != rank or len(array) != num_samples:
+        one = "value" if rank == 1 else "row"
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected one {one} for "
+            f"each of {num_samples} samples. Received: {argument} of shape "
+            f"{array.shape}."
+        )
+    return array

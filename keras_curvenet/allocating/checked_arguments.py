@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 
 
@@ -88,7 +88,7 @@ def checked_meta_epochs(meta_epochs, epochs):
     """The number of epochs that learn weights: half of all by default."""
     if meta_epochs is None:
         return math.ceil(epochs / 2)
-    return checked_int("meta_epochs", meta_epochs, 0)
+    return as_int("meta_epochs", meta_epochs, 0)
 
 
 def checked_meta_optimizer(meta_optimizer):

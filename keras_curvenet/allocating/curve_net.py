@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_curvenet.checked_arguments import checked_int
-from keras_curvenet.checked_arguments import checked_ints
+from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_ints
 from keras_curvenet.replicas import mean_of_all_replicas
 
 # How much of the running mean of corrections is kept from batch to batch.
@@ -93,10 +93,10 @@ class CurveNet(keras.Model):
             )
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.num_classes = checked_int("num_classes", num_classes, 1)
-        self.curve_length = checked_int("curve_length", curve_length, 1)
-        self.curve_units = checked_ints("curve_units", curve_units, 1)
-        self.weight_units = checked_ints("weight_units", weight_units, 1)
+        self.num_classes = as_int("num_classes", num_classes, 1)
+        self.curve_length = as_int("curve_length", curve_length, 1)
+        self.curve_units = as_ints("curve_units", curve_units, 1)
+        self.weight_units = as_ints("weight_units", weight_units, 1)
         self.min_weight = float(min_weight)
         self.initial_logit = float(initial_logit)
         self.corrects_quality = bool(corrects_quality)

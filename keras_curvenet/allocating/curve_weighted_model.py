@@ -21,8 +21,8 @@ from keras_curvenet.allocating.meta_update import default_meta_optimizer
 from keras_curvenet.allocating.prepared_training import PreparedTraining
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
-from keras_curvenet.checked_arguments import checked_bool
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_bool
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.replicas import check_strategy
@@ -174,9 +174,9 @@ class CurveWeightedModel(PreparedTraining):
             check_curve_net(curve_net)
         check_switch("soft_labels", soft_labels)
         check_switch("balance_classes", balance_classes)
-        checked_int("meta_every", meta_every, 1)
+        as_int("meta_every", meta_every, 1)
         if meta_batch_size is not None:
-            checked_int("meta_batch_size", meta_batch_size, 1)
+            as_int("meta_batch_size", meta_batch_size, 1)
         split_model(base_model, top_layers)  # Raises where it does not fit.
         kwargs.setdefault("dtype", base_model.dtype_policy)
         super().__init__(
@@ -253,8 +253,8 @@ class CurveWeightedModel(PreparedTraining):
         """
         self._compile_as_base()
         check_fit_arguments(callbacks, class_weight, validation_data)
-        checked_int("epochs", epochs, 1)
-        checked_int("initial_epoch", initial_epoch, 0)
+        as_int("epochs", epochs, 1)
+        as_int("initial_epoch", initial_epoch, 0)
         meta_epochs = checked_meta_epochs(meta_epochs, epochs)
         check_strategy(self, "CurveWeightedModel")
         check_scope(self)
@@ -269,7 +269,7 @@ class CurveWeightedModel(PreparedTraining):
         )
         refuse_endless_epoch(train.dataset, kwargs.get("steps_per_epoch"))
         check_inputs(self.base_model, train.dataset.element_spec[0], "x")
-        checked_bool("trust_changed_labels", trust_changed_labels)
+        as_bool("trust_changed_labels", trust_changed_labels)
         dataset = self._prepared(
             train,
             loss_curves,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
@@ -76,7 +76,7 @@ def training_batches(
     if validation_split and validation_data is None:
         arrays, validation_data = _split_off(arrays, validation_split)
     batch_size = 32 if batch_size is None else batch_size
-    checked_int("batch_size", batch_size, 1)
+    as_int("batch_size", batch_size, 1)
     dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
     check_batch_spec(dataset.element_spec)
     return TrainingBatches(dataset, num_samples, validation_data)

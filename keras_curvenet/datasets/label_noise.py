@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.checked_arguments import checked_float
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_float
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
@@ -49,17 +49,17 @@ def corrupt_labels(
     ```
     """
     labels = checked_class_labels(labels)
-    checked_int("seed", seed, 0)
+    as_int("seed", seed, 0)
     if num_classes is None:
         num_classes = int(labels.max()) + 1
-    checked_int("num_classes", num_classes, 1)
+    as_int("num_classes", num_classes, 1)
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels from 0 to "
             f"{num_classes - 1}. Received: labels from {labels.min()} to "
             f"{labels.max()}, num_classes={num_classes}."
         )
-    noise_rate = checked_float(
+    noise_rate = as_float(
         "noise_rate",
         noise_rate,
         lambda rate: 0.0 <= rate <= 1.0,

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.checked_arguments import checked_float
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_float
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.datasets.class_labels import checked_class_labels
 
 
@@ -50,8 +50,8 @@ def long_tailed_indices(
     ```
     """
     labels = checked_class_labels(labels)
-    checked_int("seed", seed, 0)
-    imbalance_factor = checked_float(
+    as_int("seed", seed, 0)
+    imbalance_factor = as_float(
         "imbalance_factor",
         imbalance_factor,
         lambda factor: 0.0 < factor <= 1.0,
@@ -66,7 +66,7 @@ def long_tailed_indices(
     if max_per_class is None:
         max_per_class = int(counts.min())
     else:
-        checked_int("max_per_class", max_per_class, 1)
+        as_int("max_per_class", max_per_class, 1)
     last = max(len(counts) - 1, 1)
     kept = [
         int(max_per_class * imbalance_factor ** (label / last))

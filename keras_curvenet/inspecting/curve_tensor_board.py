@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.workers import is_chief
@@ -66,7 +66,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
 
     def __init__(self, log_dir, images=None, class_names=None):
         super().__init__()
-        self.log_dir = checked_path("log_dir", log_dir)
+        self.log_dir = as_path("log_dir", log_dir)
         self.images = images
         self.class_names = class_names
         self._writer = None

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.probing.loss_curves import LossCurves
 
@@ -50,8 +50,8 @@ def select_meta_samples(
     kcn.select_meta_samples(curves, samples_per_class=5)  # 10 ids
     ```
     """
-    checked_int("samples_per_class", samples_per_class, 1)
-    checked_int("seed", seed, 0)
+    as_int("samples_per_class", samples_per_class, 1)
+    as_int("seed", seed, 0)
     scores = label_quality_scores(curves)
     best_first = np.argsort(-scores, kind="stable")
     best_first = best_first[: np.count_nonzero(~np.isnan(scores))]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.probing.filled_curves import never_seen
 
 
@@ -98,7 +98,7 @@ def checked_num_classes(
     largest = int(labels.max())
     if num_classes is None:
         return max(largest + 1, 1)
-    num_classes = checked_int("num_classes", num_classes, 1)
+    num_classes = as_int("num_classes", num_classes, 1)
     if largest >= num_classes:
         raise ValueError(
             "Invalid value for argument `labels`. Expected labels from 0 to "

@@ -6,7 +6,7 @@ import weakref
 
 import tensorflow as tf
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.probing.dataset_graph import order_changes
 
 # Of every dataset made here: how many passes were made over it.
@@ -54,9 +54,9 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
             f"`tf.data.Dataset`. Received: {type(dataset).__name__}. Make one "
             "with `keras_curvenet.with_sample_ids`."
         )
-    checked_int("buffer_size", buffer_size, 1)
+    as_int("buffer_size", buffer_size, 1)
     if seed is not None:
-        checked_int("seed", seed, 0)
+        as_int("seed", seed, 0)
     return made_anew(
         lambda epoch_seed: dataset.shuffle(
             buffer_size, seed=epoch_seed, reshuffle_each_iteration=False

@@ -6,8 +6,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_curvenet.checked_arguments import checked_bool
-from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.checked_arguments import as_bool
+from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.distributed_data import dataset_behind
@@ -134,10 +134,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 f"or None. Received: label_fn={label_fn!r}."
             )
         if filepath is not None:
-            filepath = checked_path("filepath", filepath)
+            filepath = as_path("filepath", filepath)
         self.filepath = filepath
         self.label_fn = label_fn
-        self.record_predictions = checked_bool(
+        self.record_predictions = as_bool(
             "record_predictions", record_predictions
         )
         self._recording = Recording(filepath, dtype)

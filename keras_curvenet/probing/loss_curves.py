@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.checked_arguments import checked_int
-from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.probing.checked_curves import as_numbers
 from keras_curvenet.probing.checked_curves import checked_labels
 from keras_curvenet.probing.checked_curves import checked_margins
@@ -193,7 +193,7 @@ class LossCurves:
         """Int: leading epochs to leave out, of which two or more are left."""
         if skip_epochs is None:
             skip_epochs = min(5, self.num_epochs // 16)
-        checked_int("skip_epochs", skip_epochs, 0)
+        as_int("skip_epochs", skip_epochs, 0)
         if self.num_epochs - skip_epochs < 2:
             raise ValueError(
                 "Expected loss curves of at least two epochs, without the "
@@ -268,7 +268,7 @@ class LossCurves:
         Args:
             filepath: Path of the file. `.npz` is the usual ending.
         """
-        filepath = checked_path("filepath", filepath)
+        filepath = as_path("filepath", filepath)
         margins: dict[str, Any] = {}
         if self.margins is not None:
             margins["margins"] = self.margins
@@ -296,7 +296,7 @@ class LossCurves:
             ValueError: If the file is truncated, of another version, or holds
                 anything but the arrays that `save` writes.
         """
-        filepath = checked_path("filepath", filepath)
+        filepath = as_path("filepath", filepath)
         if os.path.isdir(filepath):
             return cls.of_columns(CurveFolder(filepath).load())
         with open(filepath, "rb") as file:

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_curvenet.checked_arguments import checked_float
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_float
+from keras_curvenet.checked_arguments import as_int
 
 
 def _is_positive(rate):
@@ -56,12 +56,10 @@ class ProbingSchedule(keras.callbacks.Callback):
 
     def __init__(self, constant_epochs, cycle_epochs, high, low):
         super().__init__()
-        self.constant_epochs = checked_int(
-            "constant_epochs", constant_epochs, 0
-        )
-        self.cycle_epochs = checked_int("cycle_epochs", cycle_epochs, 1)
-        self.high = checked_float("high", high, _is_positive, "a float > 0")
-        self.low = checked_float("low", low, _is_positive, "a float > 0")
+        self.constant_epochs = as_int("constant_epochs", constant_epochs, 0)
+        self.cycle_epochs = as_int("cycle_epochs", cycle_epochs, 1)
+        self.high = as_float("high", high, _is_positive, "a float > 0")
+        self.low = as_float("low", low, _is_positive, "a float > 0")
         if low > high:
             raise ValueError(
                 "Invalid value for arguments `high` and `low`. Expected "

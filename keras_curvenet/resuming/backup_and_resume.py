@@ -6,8 +6,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_curvenet.checked_arguments import checked_int
-from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.probing.epoch_order import set_epoch
 from keras_curvenet.probing.recording import recording_of
 from keras_curvenet.replicas import check_strategy
@@ -93,8 +93,8 @@ class BackupAndResume(keras.callbacks.Callback):
     def __init__(self, backup_dir, save_freq="epoch"):
         super().__init__()
         if save_freq != "epoch":
-            checked_int("save_freq", save_freq, 1)
-        self.backup_dir = checked_path("backup_dir", backup_dir)
+            as_int("save_freq", save_freq, 1)
+        self.backup_dir = as_path("backup_dir", backup_dir)
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
         self._recording = None

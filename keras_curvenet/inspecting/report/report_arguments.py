@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from keras_curvenet.checked_arguments import checked_path
+from keras_curvenet.checked_arguments import as_path
 
 
 def require_packages():
@@ -23,7 +23,7 @@ def require_packages():
 
 def checked_folder(folder):
     """The path as a string; ValueError where something else is there."""
-    folder = checked_path("folder", folder)
+    folder = as_path("folder", folder)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(
             "Invalid value for argument `folder`. Expected the path of a "

@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from keras_curvenet.checked_arguments import checked_int
+from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.label_suspicion import checked_curves
 from keras_curvenet.inspecting.plots import predictions_like
@@ -97,7 +97,7 @@ def write_report(
     report_arguments.require_packages()
     checked_curves(curves)
     folder = report_arguments.checked_folder(folder)
-    checked_int("max_samples_per_class", max_samples_per_class, 1)
+    as_int("max_samples_per_class", max_samples_per_class, 1)
     class_names = report_arguments.checked_class_names(
         class_names, curves.num_classes
     )
