@@ -38,9 +38,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
+from keras_curvenet.allocating.prepared_curves import prepared_curves
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating.prepared_curves import prepared_curves
 from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.recorded_columns import RecordedColumns

@@ -25,9 +25,7 @@ if _backend != "tensorflow":
 from keras_curvenet import datasets
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_weighted_model import CurveWeightedModel
-from keras_curvenet.allocating.logit_adjusted_crossentropy import (
-    LogitAdjustedCrossentropy,
-)
+from keras_curvenet.allocating.logit_adjustment import LogitAdjustedCrossentropy
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.curve_tensor_board import CurveTensorBoard
 from keras_curvenet.inspecting.label_quality import estimate_class_counts

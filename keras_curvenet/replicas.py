@@ -60,6 +60,38 @@ def share_of_batch_mean(mean, size):
     return tf.math.multiply_no_nan(mean, share)
 
 
+def apply_if_finite(optimizer, loss, gradients, variables):
+    """Makes an optimizer's step where a loss is finite; elsewhere, nothing.
+
+    Zero gradients would still move variables by momentum and weight decay.
+
+    Args:
+        optimizer: A built Keras optimizer.
+        loss: Float scalar, the same on all replicas.
+        gradients: List of gradients of `variables`, or None.
+        variables: List of Keras variables.
+    """
+    is_finite = tf.math.is_finite(loss)
+
+    def apply(gradients):
+        optimizer.apply(gradients, variables)
+
+    if num_replicas() == 1:
+        tf.cond(is_finite, lambda: apply(gradients), lambda: None)
+        return
+
+    def apply_on_all(strategy, is_finite, gradients):
+        def apply_on_each():
+            strategy.extended.call_for_each_replica(apply, args=(gradients,))
+
+        (is_finite, *_) = strategy.experimental_local_results(is_finite)
+        tf.cond(is_finite, apply_on_each, lambda: None)
+
+    # Only outside of replicas may all of them take one branch together.
+    context = tf.distribute.get_replica_context()
+    context.merge_call(apply_on_all, args=(is_finite, gradients))
+
+
 def variable_of_all_replicas(value):
     """A variable to which all replicas assign the same.
 

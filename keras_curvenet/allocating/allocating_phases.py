@@ -1,8 +1,80 @@
-"""When weights are learned, when they are frozen, and what came up."""
+"""The epochs of allocating: when weights are learned, and what came up."""
 
 import warnings
 
 import keras
+import tensorflow as tf
+
+from keras_curvenet.probing.observed_labels import observed_labels
+from keras_curvenet.probing.problem_counts import ProblemCounts
+from keras_curvenet.replicas import sum_of_all_replicas
+
+
+def without_invalid_inputs(x, sample_weight):
+    """Puts zeros in place of inputs that are not finite, of no weight.
+
+    A single one of them would make the whole batch's normalization, and with
+    it all weights of the model, not a number.
+
+    Args:
+        x: Inputs of a batch, in any structure.
+        sample_weight: The user's weights, in any structure.
+
+    Returns:
+        Tuple of the inputs and weights, and bool `(batch,)`: which samples
+        were not finite.
+    """
+    parts = keras.tree.flatten(x)
+    invalid = tf.zeros([tf.shape(parts[0])[0]], tf.bool)
+    for part in parts:
+        if part.dtype.is_floating:
+            finite = tf.math.is_finite(part)
+            axes = list(range(1, len(part.shape)))
+            invalid |= tf.logical_not(tf.reduce_all(finite, axis=axes))
+
+    def zeroed(part):
+        ones = [1] * (len(part.shape) - 1)
+        rows = tf.reshape(invalid, [-1, *ones])
+        return tf.where(rows, tf.zeros_like(part), part)
+
+    def if_floating(part):
+        return zeroed(part) if part.dtype.is_floating else part
+
+    x = keras.tree.map_structure(if_floating, x)
+    return x, keras.tree.map_structure(zeroed, sample_weight), invalid
+
+
+def changed_labels(y, y_pred, labels):
+    """Bool `(batch,)`: where targets are not the labels of the curves.
+
+    Args:
+        y: Targets of the batch.
+        y_pred: Predictions for it.
+        labels: Int `(batch,)`, the curves'; -1 where they have none.
+    """
+    observed, _, invalid, not_one_hot = observed_labels(y, y_pred)
+    is_known = tf.logical_not(invalid | not_one_hot) & (labels >= 0)
+    return is_known & (observed != labels)
+
+
+class StepProblems(ProblemCounts):
+    """Counts problems inside the training step, for the end of the epoch.
+
+    They are samples whose inputs are not finite, samples whose label is not
+    that of the curves, and steps that were left out because their loss was not
+    finite.
+    """
+
+    def __init__(self):
+        super().__init__(["invalid inputs", "changed labels", "steps left out"])
+
+    def count(self, invalid, changed, is_finite):
+        """Adds the problems of a batch: bools `(batch,)`, and a scalar one."""
+        of_samples = sum_of_all_replicas(
+            tf.stack([tf.math.count_nonzero(x) for x in (invalid, changed)])
+        )
+        of_steps = tf.cast(tf.logical_not(is_finite), tf.int64)
+        self.add(tf.concat([of_samples, [of_steps]], axis=0))
 
 
 class AllocatingPhases(keras.callbacks.Callback):

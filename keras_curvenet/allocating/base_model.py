@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.class_predictions import predictions_spec
 
@@ -14,6 +15,12 @@ _BINARY = (
     keras.losses.binary_crossentropy,
     keras.losses.binary_focal_crossentropy,
 )
+
+# Epsilon of the default meta optimizer for a virtual step of rate 1.
+_EPSILON_PER_RATE = 2e-6
+
+# Steps at which a learning rate schedule is looked at for its largest rate.
+_POWERS_OF_TWO = [2**power for power in range(21)]
 
 # The reductions under which a loss is the mean over the samples.
 _MEANS = ("mean", "sum_over_batch_size")
@@ -45,6 +52,55 @@ def check_base_model(base_model):
             "CurveWeightedModel uses the standard ones with the compiled loss.",
             stacklevel=3,
         )
+
+
+def check_switch(argument, value):
+    """Raises ValueError unless it is True, False or None."""
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected True, False, "
+            "or None for where the loss allows it. Received: "
+            f"{argument}={value!r}."
+        )
+
+
+def check_curve_net(curve_net):
+    """Raises ValueError where its variables do not exist yet."""
+    if not isinstance(curve_net, keras.Layer):
+        raise TypeError(
+            "Invalid value for argument `curve_net`. Expected a built model or "
+            f"layer, or None. Received: curve_net={curve_net!r}."
+        )
+    if not curve_net.built:
+        raise ValueError(
+            "Invalid value for argument `curve_net`. Expected a built "
+            f"model or layer. Received: '{curve_net.name}', whose "
+            "variables do not exist yet. Call it on a batch first."
+        )
+
+
+def as_meta_optimizer(meta_optimizer):
+    """The Keras optimizer; ValueError where it is none and names none."""
+    try:
+        return keras.optimizers.get(meta_optimizer)
+    except ValueError as error:
+        raise ValueError(
+            "Invalid value for argument `meta_optimizer`. Expected a Keras "
+            f"optimizer or its name. Received: {meta_optimizer!r} ({error})."
+        ) from error
+
+
+def check_loss_name(argument, name):
+    """Raises ValueError where no loss of Keras has the name."""
+    if name.lower() in ("crossentropy", "ce"):
+        return
+    try:
+        keras.losses.get(name)
+    except ValueError as error:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a Keras loss "
+            f"or its name. Received: {name!r} ({error})."
+        ) from error
 
 
 def may_predict(base_model, num_classes):
@@ -144,9 +200,9 @@ def warn_if_trained(base_model):
     if steps > 0:
         warnings.warn(
             f"The base model was trained for {steps} steps already. Allocating "
-            "goes on from its present weights, which may know wrong labels by "
-            "heart: `loss_curves` don't show that those stayed unlearned. Pass "
-            "a fresh model to start anew.",
+            "goes on from its present weights, which may have memorized wrong "
+            "labels: `loss_curves` don't show that those stayed unlearned. "
+            "Pass a fresh model to start anew.",
             stacklevel=3,
         )
 
@@ -154,14 +210,14 @@ def warn_if_trained(base_model):
 def compile_arguments(base_model):
     """Keyword arguments that compile another model as `base_model` is.
 
-    The optimizer is made anew from its configuration, at its present learning
+    The optimizer is made again from its configuration, at its present learning
     rate and without its state; losses are used as they are; metrics are made
-    anew. `steps_per_execution`, `jit_compile`, `run_eagerly` and loss weights
+    again. `steps_per_execution`, `jit_compile`, `run_eagerly` and loss weights
     are copied.
 
     Raises:
         ValueError: If the model is not compiled, or an object can't be made
-            anew from its configuration.
+            again from its configuration.
     """
     if not base_model.compiled or base_model.optimizer is None:
         raise ValueError(
@@ -169,43 +225,66 @@ def compile_arguments(base_model):
             f"its base model. Received: base model '{base_model.name}', which "
             "is not compiled. Call `compile(optimizer, loss)` before `fit`."
         )
-    compile_loss = base_model._compile_loss
-    compile_metrics = base_model._compile_metrics
+    arguments = compile_arguments_of(base_model)
     optimizer = base_model.optimizer
-    arguments = {
-        "optimizer": _made_anew(
-            getattr(optimizer, "inner_optimizer", optimizer), "optimizer"
-        ),
-        "loss": base_model.loss,
-        "loss_weights": compile_loss and compile_loss._user_loss_weights,
-        "run_eagerly": base_model.run_eagerly,
-        "steps_per_execution": base_model.steps_per_execution,
-        "jit_compile": base_model.jit_compile,
-    }
-    if compile_metrics is not None:
-        arguments["metrics"] = _metrics_anew(compile_metrics._user_metrics)
-        arguments["weighted_metrics"] = _metrics_anew(
-            compile_metrics._user_weighted_metrics
+    arguments["optimizer"] = _copied(
+        getattr(optimizer, "inner_optimizer", optimizer), "optimizer"
+    )
+    for name in ("metrics", "weighted_metrics"):
+        arguments[name] = keras.tree.map_structure(
+            lambda metric, name=name: (
+                _copied(metric, name)
+                if isinstance(metric, keras.Metric)
+                else metric
+            ),
+            arguments[name],
         )
     return arguments
 
 
-def _metrics_anew(metrics):
-    def anew(metric):
-        if isinstance(metric, keras.Metric):
-            return _made_anew(metric, "metrics")
-        return metric
-
-    return keras.tree.map_structure(anew, metrics)
-
-
-def _made_anew(instance, argument):
+def _copied(instance, argument):
     try:
         return type(instance).from_config(instance.get_config())
     except Exception as error:
         raise ValueError(
             f"Can't reuse argument `{argument}` of the base model's "
             "`compile()`. Expected an object that `from_config(get_config())` "
-            f"makes anew. Received: {instance!r} ({error}). Call `compile()` "
+            f"makes again. Received: {instance!r} ({error}). Call `compile()` "
             "on the CurveWeightedModel instead."
         ) from error
+
+
+def default_meta_optimizer(optimizer, corrects_quality=True):
+    """The reference code's Adam; slower where label quality is corrected.
+
+    At the reference code's rate, a CurveNet that starts at the label quality
+    unlearns what the curves knew.
+
+    Meta gradients are proportional to the virtual step's learning rate. With
+    one epsilon for all rates, Adam would learn slowly where the rate is small,
+    as that of Adam-like base optimizers is, and too fast where it is large. A
+    rate of 0.05 gives Keras's epsilon of 1e-7.
+
+    Args:
+        optimizer: The base model's optimizer, whose rate may be a schedule.
+        corrects_quality: Bool, whether CurveNet corrects the label quality.
+
+    Returns:
+        `keras.optimizers.Adam(1e-5, weight_decay=1e-4)` with that epsilon, or
+        `Adam(1e-3, weight_decay=1e-4)`.
+    """
+    if not corrects_quality:
+        return keras.optimizers.Adam(1e-3, weight_decay=1e-4)
+    rate = _largest_rate(optimizer)
+    epsilon = _EPSILON_PER_RATE * rate if rate > 0.0 else 1e-7
+    return keras.optimizers.Adam(1e-5, weight_decay=1e-4, epsilon=epsilon)
+
+
+def _largest_rate(optimizer):
+    """The learning rate, or the largest of a schedule's at powers of two."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # Of loss scaling.
+    rate = inner.get_config()["learning_rate"]
+    if isinstance(rate, dict):
+        schedule = keras.optimizers.schedules.deserialize(rate)
+        return max(float(schedule(step)) for step in [0, *_POWERS_OF_TWO])
+    return float(rate)

@@ -1,10 +1,18 @@
-"""CurveNet: the network from a loss curve to a sample weight."""
+"""CurveNet: from loss curves to sample weights."""
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_ints
 from keras_curvenet.replicas import mean_of_all_replicas
+
+# Where the reference code's last bias starts: at weights of 0.99.
+_FIRST_BIAS = 4.5
+
+# Samples whose weights are taken at a time, of all.
+_BLOCK = 8192
 
 # How much of the running mean of corrections is kept from batch to batch.
 _MOMENTUM = 0.9
@@ -25,11 +33,7 @@ class CurveNet(keras.Model):
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
     "CurveNet", and the sizes and initializers of the reference code. There all
     weights start near 1; with `corrects_quality` they start at the label
-    quality, without which one of five seeds took to raising rare classes, wrong
-    labels and all (`benchmarks/EARLIER.md`, "Where the weights start"). Their
-    common level is left out since a belief is always closer to what the network
-    does than a label: following the meta loss alone, all weights sink
-    (`benchmarks/RESULTS.md`, "What CurveNet adds").
+    quality.
 
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.
@@ -41,7 +45,8 @@ class CurveNet(keras.Model):
             Defaults to `(128, 64)`.
         min_weight: Float >= 0. The smallest weight; the largest is 1 more.
             Defaults to 0.02.
-        initial_logit: Float. Where the last bias starts. Defaults to 4.5.
+        initial_logit: Float, where the last bias starts; or None for 4.5, and
+            for 0 with `corrects_quality`, whose corrections start at 0.
         corrects_quality: Bool. Whether the network's output is a correction,
             0 at first, of logits that are the third input. Its mean over the
             batch (in inference mode, a running mean) is subtracted: CurveNet
@@ -61,7 +66,8 @@ class CurveNet(keras.Model):
     Returns: float32 `(batch,)`, each in `[min_weight, 1 + min_weight]`.
 
     Raises:
-        ValueError: If a size is not a positive int, or `min_weight` negative.
+        ValueError: If a size is not a positive int, `min_weight` negative, or
+            `initial_logit` given together with `corrects_quality`.
 
     Example:
 
@@ -81,7 +87,7 @@ class CurveNet(keras.Model):
         curve_units=(128, 128, 64),
         weight_units=(128, 64),
         min_weight=0.02,
-        initial_logit=4.5,
+        initial_logit=None,
         corrects_quality=False,
         **kwargs,
     ):
@@ -91,6 +97,13 @@ class CurveNet(keras.Model):
                 "Expected at least one layer and a float >= 0. Received: "
                 f"curve_units={curve_units}, min_weight={min_weight}."
             )
+        if corrects_quality and initial_logit is not None:
+            raise ValueError(
+                "Invalid value for argument `initial_logit`. Expected None "
+                "with `corrects_quality=True`, where weights start at the label "
+                f"quality. Received: initial_logit={initial_logit}. Leave it "
+                "out."
+            )
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.num_classes = as_int("num_classes", num_classes, 1)
@@ -98,7 +111,7 @@ class CurveNet(keras.Model):
         self.curve_units = as_ints("curve_units", curve_units, 1)
         self.weight_units = as_ints("weight_units", weight_units, 1)
         self.min_weight = float(min_weight)
-        self.initial_logit = float(initial_logit)
+        self.initial_logit = initial_logit
         self.corrects_quality = bool(corrects_quality)
         dtype = self.dtype_policy
         self.curve_layers = [
@@ -120,7 +133,7 @@ class CurveNet(keras.Model):
             1,
             kernel_initializer="zeros" if corrects_quality else "glorot_normal",
             bias_initializer=keras.initializers.Constant(
-                0.0 if corrects_quality else self.initial_logit
+                _first_bias(initial_logit, corrects_quality)
             ),
             dtype=dtype,
             name="logit",
@@ -188,3 +201,83 @@ def _hidden(units, name, dtype):
         dtype=dtype,
         name=name,
     )
+
+
+def _first_bias(initial_logit, corrects_quality):
+    if initial_logit is not None:
+        return float(initial_logit)
+    return 0.0 if corrects_quality else _FIRST_BIAS
+
+
+def reads_current_loss(curve_net):
+    """Bool: whether a curve net reads each sample's loss in the present step.
+
+    As Meta-Weight-Net does, in place of the curve.
+    """
+    return getattr(curve_net, "reads_current_loss", False)
+
+
+def weights_by(curve_net, prepared, losses=None, training=False):
+    """Weights `(batch,)` by the present CurveNet.
+
+    Args:
+        curve_net: A built model or layer from `[curves, labels]`, or one that
+            `corrects_quality` from `[curves, labels, start]`; curves are
+            `(batch, 1)`, the losses, for one that `reads_current_loss`.
+        prepared: Tuple `(curves, labels, start)` as of `PreparedCurves`, of a
+            batch.
+        losses: Float `(batch,)`, the samples' losses in the present step.
+        training: Bool.
+    """
+    curves, labels, start = prepared
+    if reads_current_loss(curve_net):
+        curves = losses[:, tf.newaxis]
+    # A sample that was never seen has no class, and no curve but zeros.
+    inputs = [curves, tf.maximum(labels, 0)]
+    if getattr(curve_net, "corrects_quality", False):
+        return curve_net([*inputs, start], training=training)
+    return curve_net(inputs)
+
+
+def weights_of_all(curve_net, prepared):
+    """Float32 array `(num_samples,)`: the weight of every sample.
+
+    Args:
+        curve_net: As of `weights_by`.
+        prepared: `PreparedCurves` of all samples.
+    """
+    num_samples = len(prepared.labels)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, num_samples, _BLOCK)]
+    weights = [
+        weights_by(curve_net, [rows[block] for rows in prepared.tables]).numpy()
+        for block in blocks
+    ]
+    return np.concatenate(weights).astype(np.float32)
+
+
+class EffectiveSampleSize(keras.Metric):
+    """The share of samples that count: `(sum w)^2 / (n * sum w^2)`.
+
+    1 where all weights are equal, 1 / n where one sample has all the weight.
+
+    Args:
+        name: String.
+    """
+
+    def __init__(self, name="effective_sample_size", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.count = self.add_variable((), "zeros", name="count")
+        self.total = self.add_variable((), "zeros", name="total")
+        self.squares = self.add_variable((), "zeros", name="squares")
+
+    def update_state(self, weights, sample_weight=None):
+        weights = keras.ops.cast(weights, self.dtype)
+        size = keras.ops.cast(keras.ops.size(weights), self.dtype)
+        self.count.assign_add(size)
+        self.total.assign_add(keras.ops.sum(weights))
+        self.squares.assign_add(keras.ops.sum(keras.ops.square(weights)))
+
+    def result(self):
+        return keras.ops.divide_no_nan(
+            keras.ops.square(self.total), self.count * self.squares
+        )

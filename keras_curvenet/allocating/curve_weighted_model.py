@@ -1,122 +1,88 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
+import functools
 import warnings
 
 import keras
 import tensorflow as tf
 
+from keras_curvenet.allocating import base_model as base_models
+from keras_curvenet.allocating import fit_arguments
 from keras_curvenet.allocating.allocating_phases import AllocatingPhases
-from keras_curvenet.allocating.base_model import check_base_model
-from keras_curvenet.allocating.base_model import check_inputs
-from keras_curvenet.allocating.checked_arguments import check_curve_net
-from keras_curvenet.allocating.checked_arguments import check_fit_arguments
-from keras_curvenet.allocating.checked_arguments import check_loss_name
-from keras_curvenet.allocating.checked_arguments import check_scope
-from keras_curvenet.allocating.checked_arguments import check_switch
-from keras_curvenet.allocating.checked_arguments import checked_meta_epochs
-from keras_curvenet.allocating.checked_arguments import checked_meta_optimizer
-from keras_curvenet.allocating.checked_arguments import with_callback
-from keras_curvenet.allocating.compiled_losses import CompiledLosses
-from keras_curvenet.allocating.meta_update import default_meta_optimizer
-from keras_curvenet.allocating.prepared_training import PreparedTraining
+from keras_curvenet.allocating.allocating_phases import StepProblems
+from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
+from keras_curvenet.allocating.curve_net import CurveNet
+from keras_curvenet.allocating.curve_net import EffectiveSampleSize
+from keras_curvenet.allocating.curve_net import reads_current_loss
+from keras_curvenet.allocating.curve_net import weights_by
+from keras_curvenet.allocating.prepared_fit import prepared_fit
+from keras_curvenet.allocating.running_predictions import quality_scores
+from keras_curvenet.allocating.top_layers import call_with_training
 from keras_curvenet.allocating.top_layers import split_model
-from keras_curvenet.allocating.training_batches import training_batches
+from keras_curvenet.allocating.training_loss import CompiledLosses
+from keras_curvenet.allocating.training_loss import multiplied_by
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.private_names import build_symbolically
+from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
+from keras_curvenet.probing.sample_ids import without_sample_ids
+from keras_curvenet.replicas import apply_if_finite
 from keras_curvenet.replicas import check_strategy
+from keras_curvenet.replicas import num_replicas
+from keras_curvenet.replicas import share_of_batch_mean
+from keras_curvenet.replicas import sum_of_all_replicas
+
+_SWITCHES = ("soft_labels", "balance_classes", "normalize_weights")
 
 
 @keras.saving.register_keras_serializable(package="keras_curvenet")
-class CurveWeightedModel(PreparedTraining):
+class CurveWeightedModel(keras.Model):
     """Trains a base model on samples weighted by what their curves say.
 
     CurveNet maps each sample's curves and observed class to a weight: how far
-    its label is trusted. It starts at the label quality, or lower where the
-    probe came to know wrong labels by heart, and is learned while the base
-    model trains: in every step, a virtual step of the weighted training loss is
-    tried on the watched layers, the loss of a small trusted *meta set* is taken
-    after it, and CurveNet follows that loss's gradient. Then the base model
-    makes its actual step with the new weights. After `meta_epochs` epochs
-    CurveNet stays as it is.
+    its label is trusted. Weights start at the label quality, or lower where
+    the probe memorized wrong labels. In every step of the first `meta_epochs`
+    epochs, a small trusted *meta set* tells CurveNet how to change them.
 
-    By default, where the loss is a crossentropy of one output:
+    By default, where the loss is a crossentropy of one output, a running mean
+    of the network's own predictions stands in for labels as far as these are
+    not trusted (`soft_labels`), and logit adjustment keeps rare classes from
+    being neglected (`balance_classes`). `as_published` makes a model without
+    all that, which does what the paper does.
 
-    - As far as a label is not trusted, what the network itself believes of the
-      sample stands in, a running mean of its predictions (`soft_labels`): with
-      `(1 - weight) * sum(belief ** 2)`, as far as it is sure.
-    - The training loss is that of predictions to which the log frequencies of
-      the classes are added, so that rare classes are not neglected
-      (`balance_classes`). With equal frequencies this changes nothing. The meta
-      set is balanced, and judged without it.
+    `predict` and `evaluate` are the base model's. Deploy `base_model`; compile
+    it to `evaluate` it alone. Logs of training are `loss` (weighted), the
+    compiled metrics (unweighted), `meta_loss` (while weights are learned),
+    `mean_weight`, and `effective_sample_size`: `(sum w)^2 / (n sum w^2)`.
 
-    Otherwise losses are weighted, by weights relative to their mean in the
-    batch.
-
-    `top_layers` chooses the watched layers (SLMO, skip layer meta
-    optimization). All layers below count as constants in the virtual and the
-    meta step; where the base model's graph can be split there, one forward
-    pass through them serves the virtual and the actual step.
-
-    Differences to the method as published: curves of margins beside losses, a
-    start at the label quality, soft labels and balanced classes, and no common
-    scale of the weights. Published, the training loss is `sum(w * loss) / n`:
-    then the weights' scale is a learning rate, and the meta loss drives all of
-    them to one end (`benchmarks/EARLIER.md`, "Text").
-
-    `predict` and `evaluate` are the base model's. Deploy `base_model`.
-
-    BatchNormalization: the virtual step runs in training mode, as the actual
-    step does, and leaves no trace in the moving averages. So does the meta
-    batch. In inference mode the meta loss would be that of a network whose
-    averages lag behind: mean accuracy on a validation split of Fashion-MNIST
-    was 0.832 in training mode and 0.816 in inference mode
-    (`benchmarks/EARLIER.md`, "BatchNormalization in the meta step"). Meta
-    batches should hold several samples of each class therefore. Dropout is
-    active in all three passes.
-
-    Logs of training: `loss` (weighted), the compiled metrics (unweighted),
-    `meta_loss` (while weights are learned), `mean_weight`, and
-    `effective_sample_size`, the share `(sum w)^2 / (n sum w^2)`.
-
-    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849). The
-    virtual step is plain gradient descent whatever the optimizer; the
-    reference code differentiates its Nesterov optimizer instead. Soft labels:
-    CMW-Net-SL ([Shu et al., 2023](https://arxiv.org/abs/2202.05613)). Classes:
-    logit adjustment ([Menon et al., 2021](https://arxiv.org/abs/2007.07314)).
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); soft
+    labels: [Shu et al., 2023](https://arxiv.org/abs/2202.05613); logit
+    adjustment: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
     Args:
-        base_model: A built `keras.Model`: Sequential, Functional or
-            subclassed. It is trained in place, from its present weights: pass
-            the one that was probed; or a fresh one, where `fit` warns that it
-            may know wrong labels by heart, and where features are pre-trained
-            (`benchmarks/RESULTS.md`, "Going on with the probe's network"). Its
-            own `train_step` is not used, and without `compile` its optimizer
-            begins anew, at the learning rate that it has by then.
+        base_model: A built `keras.Model`. It is trained in place, from its
+            present weights: pass the one that was probed, or a fresh one where
+            `fit` warns that it may have memorized wrong labels, and where
+            features are pre-trained. Its own `train_step` is not used.
         curve_net: A built model or layer from `[curves, labels]` to weights
-            `(batch,)`, or None for a `CurveNet` of the right size, whose
-            weights start at the samples' label quality, or lower where the
-            probe came to know wrong labels by heart.
-        top_layers: What the virtual and meta steps watch. `"head"`: the last
-            layer with trainable weights, and the one before it where both are
-            `Dense`; all layers where their order is not known (subclassed
-            models, several outputs). An int k: the last k layers with
-            trainable weights, those of nested models included, normalization
-            not counted but watched too where it comes between or after them.
-            A list of layer names. None: all layers (no SLMO). Defaults to
-            `"head"`.
-        soft_labels: Whether what the network believes stands in for labels
-            that are not trusted: True, False, or None for where the loss
-            allows it. It takes up to 60 bytes a sample, begins anew with
-            other `loss_curves`, and is not saved with the model.
-        balance_classes: Whether the loss is adjusted for rare classes: True,
-            False, or None for where the loss allows it.
-        meta_every: Int >= 1. CurveNet learns in every `meta_every`-th step;
-            its weights are used in each. Defaults to 1.
+            `(batch,)`, or None for a `CurveNet` that corrects label quality.
+        top_layers: What the virtual and the meta step watch (SLMO): `"head"`,
+            the last layer with trainable weights and a `Dense` before a
+            `Dense`; an int k, the last k layers; a list of layer names; or
+            None, all layers. Normalization between or after watched layers is
+            watched too. Defaults to `"head"`, which is all layers where their
+            order is not known (subclassed models, several outputs).
+        soft_labels, balance_classes: True, False, or None for where the loss
+            allows it.
+        normalize_weights: Whether weights are divided by their batch's mean:
+            True, False, or None for where there are no soft labels.
+        keep_last_weights: Bool. Once weights are no longer learned, each
+            sample keeps the one of its last step, in place of what CurveNet
+            has come to give it. Defaults to False.
         meta_batch_size: Int >= 1, samples in a meta batch, or None: a meta
-            dataset's own batches, and for arrays 32, or all rows where there
-            are fewer.
+            dataset's own batches, and for arrays at most 32.
         name: String, the model's name.
         **kwargs: `dtype` and `trainable`, as of any Keras model.
 
@@ -139,20 +105,11 @@ class CurveWeightedModel(PreparedTraining):
     x = rng.normal(size=(64, 4)).astype("float32")
     y = (x[:, 0] > 0).astype("int32")
     curves = kcn.LossCurves(rng.uniform(size=(64, 8)), labels=y)
-    base = keras.Sequential(
-        [
-            keras.Input((4,)),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-    weighted = kcn.CurveWeightedModel(base)
+    layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
+    weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
     weighted.compile("sgd", "sparse_categorical_crossentropy")
-    weighted.fit(
-        x, y, epochs=2, loss_curves=curves, meta_data=(x[:16], y[:16])
-    )
+    weighted.fit(x, y, epochs=2, loss_curves=curves)
     weighted.sample_weights()  # (64,)
-    weighted.label_quality_scores()  # (64,)
     ```
     """
 
@@ -164,28 +121,243 @@ class CurveWeightedModel(PreparedTraining):
         top_layers="head",
         soft_labels=None,
         balance_classes=None,
-        meta_every=1,
+        normalize_weights=None,
+        keep_last_weights=False,
         meta_batch_size=None,
         name=None,
         **kwargs,
     ):
-        check_base_model(base_model)
+        base_models.check_base_model(base_model)
         if curve_net is not None:
-            check_curve_net(curve_net)
-        check_switch("soft_labels", soft_labels)
-        check_switch("balance_classes", balance_classes)
-        as_int("meta_every", meta_every, 1)
-        if meta_batch_size is not None:
-            as_int("meta_batch_size", meta_batch_size, 1)
-        split_model(base_model, top_layers)  # Raises where it does not fit.
+            base_models.check_curve_net(curve_net)
+        split = split_model(base_model, top_layers)
         kwargs.setdefault("dtype", base_model.dtype_policy)
-        super().__init__(
-            base_model, curve_net, top_layers, meta_every, name=name, **kwargs
-        )
+        super().__init__(name=name, autocast=False, **kwargs)
+        self.base_model = base_model
+        self.curve_net = curve_net
+        self.top_layers = top_layers
         self.soft_labels = soft_labels
         self.balance_classes = balance_classes
+        self.normalize_weights = normalize_weights
+        for switch in _SWITCHES:
+            base_models.check_switch(switch, getattr(self, switch))
+        self.keep_last_weights = as_bool("keep_last_weights", keep_last_weights)
+        if meta_batch_size is not None:
+            as_int("meta_batch_size", meta_batch_size, 1)
         self.meta_batch_size = meta_batch_size
-        self.meta_sample_ids = None
+        self.meta_optimizer = None
+        self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
+        self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
+        self.sample_size_tracker = EffectiveSampleSize()
+        self.problems = StepProblems()
+        self.compiled_losses = None  # What `compile` makes of its losses.
+        self.prepared = None  # What `fit` makes of its arguments.
+        self.learns_weights = True
+        self._split = split
+        self._is_frozen = self._evaluates = False
+        self.built = True
+        fit_arguments.prepare_for_strategy(self)
+
+    @classmethod
+    def as_published(cls, base_model, loss_curves, top_layers=None, **kwargs):
+        """A model that is trained as in the paper.
+
+        CurveNet reads losses alone, relative to their class, and its weights
+        start near 1. The training loss is `sum(weight * loss) / n`, without
+        soft labels and logit adjustment, and each sample keeps its last weight
+        once they are no longer learned. The default meta optimizer is then
+        `Adam(1e-3, weight_decay=1e-4)`. Pass a clean `meta_data` to `fit`.
+
+        Args:
+            base_model: A fresh model, since the paper starts anew.
+            loss_curves: `LossCurves`, those that `fit` will be given.
+            top_layers: As of `CurveWeightedModel`. Defaults to None, all.
+            **kwargs: As of `CurveWeightedModel`.
+
+        Returns:
+            A `CurveWeightedModel`.
+        """
+        skipped = loss_curves.checked_skip_epochs()
+        return cls(
+            base_model,
+            curve_net=CurveNet(
+                loss_curves.num_classes, loss_curves.num_epochs - skipped
+            ),
+            top_layers=top_layers,
+            soft_labels=False,
+            balance_classes=False,
+            normalize_weights=False,
+            keep_last_weights=True,
+            **kwargs,
+        )
+
+    # The algorithm.
+
+    def train_step(self, data):
+        """Virtual and meta step, while weights are learned; actual step."""
+        (x, y, sample_weight, sample_ids, curves, held_out), meta_batch = data
+        x, sample_weight, invalid = without_invalid_inputs(x, sample_weight)
+        if self.learns_weights:  # No sample judges what it was trained on.
+            sample_weight = multiplied_by(
+                sample_weight, tf.cast(tf.logical_not(held_out), tf.float32)
+            )
+        with tf.GradientTape(persistent=True) as tape:
+            y_pred = self._predictions(x)
+            batch_loss = self.prepared.loss.of_batch(
+                y, y_pred, sample_weight, sample_ids
+            )
+            with tape.stop_recording():
+                changed = self.prepared.changed_labels(y, y_pred, curves[1])
+                weigh = functools.partial(
+                    self._weights, batch_loss, sample_ids, curves, changed
+                )
+            if self.learns_weights:
+                self._meta_step(tape, batch_loss, weigh, meta_batch)
+            with tape.stop_recording():
+                weights = weigh()
+            loss = batch_loss(weights) + self._regularization()
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled_loss, variables)
+        loss = sum_of_all_replicas(loss)
+        apply_if_finite(self.optimizer, loss, gradients, variables)
+        batch_loss.note_targets(curves[1], weights)
+        if self.learns_weights:
+            self.prepared.note_weights(sample_ids, weights)
+        self.problems.count(invalid, changed, tf.math.is_finite(loss))
+        return self._logs(x, y, y_pred, sample_weight, weights, loss)
+
+    def _meta_step(self, tape, batch_loss, weigh, meta_batch):
+        """CurveNet follows the gradient of the meta loss after a virtual step.
+
+        Reference: Jiang et al., 2022, section on meta optimization;
+        Meta-Weight-Net (Shu et al., 2019), equations 3 to 5.
+        """
+        variables = self.curve_net.trainable_variables
+        if not variables:
+            return
+        watched = [variable.value for variable in self.watched_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as meta_tape:
+            meta_tape.watch([variable.value for variable in variables])
+            loss = batch_loss(weigh(training=True))
+            with tape.stop_recording():
+                # The actual step's forward pass serves the virtual one too.
+                gradients = tape.gradient(
+                    loss, watched, unconnected_gradients="zero"
+                )
+                virtual_values = virtual_step(
+                    watched, gradients, self.optimizer.learning_rate
+                )
+                meta_loss = self._meta_loss(virtual_values, *meta_batch)
+        with tape.stop_recording():
+            gradients = meta_tape.gradient(
+                meta_loss,
+                [variable.value for variable in variables],
+                unconnected_gradients="zero",
+            )
+            meta_loss = sum_of_all_replicas(meta_loss)
+            apply_if_finite(
+                self.meta_optimizer, meta_loss, gradients, variables
+            )
+            self.meta_loss_tracker.update_state(meta_loss)
+
+    def _predictions(self, x):
+        features = self._split.bottom(x, training=True)
+        return self._split.top(features, training=True)
+
+    def _weights(self, batch_loss, sample_ids, curves, changed, training=False):
+        """The weights `(batch,)` of a batch, as far as they are learned."""
+        if self.learns_weights:
+            losses = None
+            if reads_current_loss(self.curve_net):
+                losses = batch_loss.per_sample()
+            weights = weights_by(self.curve_net, curves, losses, training)
+        else:
+            weights = tf.gather(self.prepared.last_weights, sample_ids)
+        return self.prepared.trusting(weights, changed)
+
+    def _meta_loss(self, top_values, x, y, sample_weight):
+        """The meta batch's loss if the watched variables had these values."""
+        # Moving averages, seeds and metrics stay as they are.
+        mapping = zip(self.watched_variables, top_values, strict=True)
+        with keras.StatelessScope(state_mapping=list(mapping)):
+            loss = self.compiled_losses.of_meta_batch(
+                y, self._predictions(x), sample_weight
+            )
+            return share_of_batch_mean(loss, _size(x))
+
+    def _regularization(self):
+        """Scalar: this replica's share of what layers add to the loss."""
+        added = [keras.ops.sum(loss) for loss in self.losses]
+        return sum(added, start=0.0) / num_replicas()
+
+    def _logs(self, x, y, y_pred, sample_weight, weights, loss):
+        """Dict of the training logs, after one more batch."""
+        loss_tracker = next(m for m in self.metrics if m.name == "loss")
+        loss_tracker.update_state(loss, sample_weight=_size(x))
+        self.mean_weight_tracker.update_state(weights)
+        self.sample_size_tracker.update_state(weights)
+        if len(getattr(self, "output_names", ())) > 1:
+            # Keras notes the loss of each output where it computes their sum.
+            factors = self.prepared.loss.factors(weights)
+            self.compute_loss(
+                x, y, y_pred, multiplied_by(sample_weight, factors)
+            )
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    # Around it.
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *args,
+        meta_optimizer=None,
+        meta_loss=None,
+        **kwargs,
+    ):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in `keras.Model.compile`. Defaults to `"rmsprop"`.
+            loss: As in `keras.Model.compile`, with one value per sample.
+            *args: As in `keras.Model.compile`.
+            meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
+                `Adam(1e-5, weight_decay=1e-4)` where CurveNet corrects label
+                quality, with an epsilon of 2e-6 times the base optimizer's
+                learning rate, to which meta gradients are proportional; and
+                to `Adam(1e-3, weight_decay=1e-4)`, the paper's, for others.
+            meta_loss: Loss of the meta set, in any form that `loss` may have.
+                Defaults to `loss`; to the plain crossentropy in place of a
+                `LogitAdjustedCrossentropy`, since the meta set is balanced.
+            **kwargs: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: If `loss` is missing.
+        """
+        if loss is None:
+            raise ValueError(
+                "Invalid value for argument `loss`. Expected a loss with one "
+                "value per sample, which the sample weights multiply. "
+                "Received: loss=None."
+            )
+        super().compile(optimizer, loss, *args, **kwargs)
+        if meta_optimizer is None:
+            meta_optimizer = base_models.default_meta_optimizer(
+                self.optimizer,
+                getattr(self.curve_net, "corrects_quality", not self.curve_net),
+            )
+        self.meta_optimizer = base_models.as_meta_optimizer(meta_optimizer)
+        if isinstance(meta_loss, str):
+            base_models.check_loss_name("meta_loss", meta_loss)
+        self._split = split_model(self.base_model, self.top_layers)
+        loss_weights = compile_arguments_of(self)["loss_weights"]
+        self.compiled_losses = CompiledLosses(
+            loss,
+            loss_weights,
+            getattr(self, "output_names", None),
+            meta_loss,
+        )
 
     def fit(
         self,
@@ -203,7 +375,6 @@ class CurveWeightedModel(PreparedTraining):
         initial_epoch=0,
         *,
         loss_curves=None,
-        predictions=None,
         meta_data=None,
         meta_epochs=None,
         trust_changed_labels=False,
@@ -221,18 +392,12 @@ class CurveWeightedModel(PreparedTraining):
             y: Targets, where `x` is arrays.
             loss_curves: `LossCurves` of the samples of `x`. May be left out
                 in a later `fit` of the same object.
-            predictions: Class probabilities of the samples in the probe,
-                `(num_samples, num_classes)`, such as the `mean_predictions` of
-                a `LossCurveRecorder(record_predictions=True)`. What the network
-                believes of a sample starts from them, in a `fit` from epoch 0
-                or with other curves. None: from its own first predictions.
             meta_data: The trusted meta set: arrays `(x, y)`, or a batched
                 dataset of `(x, y)` or `(x, y, sample_weight)`. It repeats by
                 itself. None: `select_meta_samples` chooses 20 samples of each
-                observed class by their curves, which are read from `x` before
-                training begins. While weights are learned they are not trained
-                on, except where that would take more than a tenth of a class's
-                right labels; afterwards they are.
+                observed class, which are read from `x` before training begins.
+                While weights are learned they are not trained on, except where
+                that would take more than a tenth of a class's right labels.
             meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
                 below it; weights are frozen from then on. Defaults to half of
                 `epochs`, rounded up.
@@ -252,13 +417,16 @@ class CurveWeightedModel(PreparedTraining):
                 the meta set do not fit together.
         """
         self._compile_as_base()
-        check_fit_arguments(callbacks, class_weight, validation_data)
+        fit_arguments.check_fit_arguments(
+            callbacks, class_weight, validation_data
+        )
         as_int("epochs", epochs, 1)
         as_int("initial_epoch", initial_epoch, 0)
-        meta_epochs = checked_meta_epochs(meta_epochs, epochs)
+        as_bool("trust_changed_labels", trust_changed_labels)
+        meta_epochs = fit_arguments.as_meta_epochs(meta_epochs, epochs)
         check_strategy(self, "CurveWeightedModel")
-        check_scope(self)
-        train = training_batches(
+        fit_arguments.check_scope(self)
+        train = fit_arguments.training_batches(
             x,
             y,
             sample_weight,
@@ -268,24 +436,27 @@ class CurveWeightedModel(PreparedTraining):
             validation_data,
         )
         refuse_endless_epoch(train.dataset, kwargs.get("steps_per_epoch"))
-        check_inputs(self.base_model, train.dataset.element_spec[0], "x")
-        as_bool("trust_changed_labels", trust_changed_labels)
-        dataset = self._prepared(
-            train,
-            loss_curves,
-            predictions,
-            meta_data,
-            learns_weights=initial_epoch < meta_epochs,
-            begins_anew=initial_epoch == 0,
-            trusts_changed_labels=trust_changed_labels,
+        base_models.check_inputs(
+            self.base_model, train.dataset.element_spec[0], "x"
         )
+        with self.distribute_strategy.scope():
+            self.prepared = prepared_fit(
+                self,
+                train,
+                loss_curves,
+                meta_data,
+                learns_weights=initial_epoch < meta_epochs,
+                trusts_changed_labels=trust_changed_labels,
+            )
+            self._build_for(train.dataset.element_spec)
+        self.train_function, self._is_frozen = None, False
         phases = AllocatingPhases(meta_epochs, trust_changed_labels)
         try:
             return super().fit(
-                dataset,
+                self.prepared.dataset,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=with_callback(callbacks, phases),
+                callbacks=fit_arguments.with_callback(callbacks, phases),
                 shuffle=False,
                 validation_data=train.validation_data,
                 initial_epoch=initial_epoch,
@@ -295,6 +466,94 @@ class CurveWeightedModel(PreparedTraining):
             raise_if_about_labels(error)
             raise
 
+    def _build_for(self, spec):
+        """Makes all variables that a first step would make while traced."""
+        is_new = self.optimizer.iterations.numpy() == 0
+        if is_new and self.prepared.curves.may_be_memorized:
+            base_models.warn_if_trained(self.base_model)
+        try:
+            build_symbolically(self, spec[:3])
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "Invalid value for argument `y`. Expected targets that the "
+                "compiled loss and metrics take. Received: targets of "
+                f"{spec[1]} ({error})."
+            ) from error
+        self._build_optimizers()
+
+    def _build_optimizers(self):
+        self.optimizer.build(self.trainable_variables)
+        if self.curve_net is not None:
+            self.meta_optimizer.build(self.curve_net.trainable_variables)
+
+    def _compile_as_base(self):
+        if not self.compiled:
+            with self.distribute_strategy.scope():
+                self.compile(**base_models.compile_arguments(self.base_model))
+
+    def begin_epoch(self, learns_weights):
+        """Says whether an epoch learns weights, and looks at the last one."""
+        if learns_weights != self.learns_weights:
+            self.learns_weights = learns_weights
+            self.make_train_function(force=True)
+        if not learns_weights and not self._is_frozen:
+            self.prepared.freeze_weights(self.curve_net)
+        self._is_frozen = not learns_weights
+        self.problems.clear()
+        if self.prepared.loss.frequencies is not None:
+            self.prepared.loss.frequencies.follow()
+
+    def sample_weights(self):
+        """Every sample's weight, as it is learned by now.
+
+        Returns:
+            Float32 `(num_samples,)`, by sample id.
+
+        Raises:
+            ValueError: Before the first `fit`, and after loading, since loss
+                curves are not saved with the model.
+        """
+        self._refuse_before_fit("sample weights")
+        return self.prepared.sample_weights(self.curve_net)
+
+    def label_quality_scores(self):
+        """How probably each sample's label is right, as the model sees it now.
+
+        What the model has come to predict of a sample tells more of its label
+        than the probe did, wherever the probe learned slowly. Without
+        `soft_labels`, these are the scores of the loss curves.
+
+        Returns:
+            Float64 `(num_samples,)` in [0, 1], by sample id: below 0.5 where
+            the label is probably wrong, NaN for samples that the probe never
+            saw. As `keras_curvenet.label_quality_scores`.
+
+        Raises:
+            ValueError: Before the first `fit`, and after loading, since
+                neither loss curves nor predictions are saved with the model.
+        """
+        self._refuse_before_fit("label quality")
+        loss = self.prepared.loss
+        return quality_scores(
+            self.loss_curves, loss.running_predictions, loss.frequencies
+        )
+
+    def _refuse_before_fit(self, asked_for):
+        if self.prepared is None:
+            raise ValueError(
+                f"No {asked_for} yet. Expected `fit(..., loss_curves=...)` "
+                "to be called first. Received: a model without loss curves."
+            )
+
+    @property
+    def loss_curves(self):
+        """`LossCurves` of the latest `fit`, or None before the first."""
+        return None if self.prepared is None else self.prepared.loss_curves
+
+    @property
+    def meta_sample_ids(self):
+        return None if self.prepared is None else self.prepared.meta_sample_ids
+
     @property
     def shares_forward_pass(self):
         """Bool: whether virtual and actual step share the bottom layers' pass.
@@ -302,59 +561,81 @@ class CurveWeightedModel(PreparedTraining):
         False where the base model's graph can't be split below the watched
         layers: subclassed models, and `top_layers=None`.
         """
-        return self.split.shares_forward_pass
+        return self._split.shares_forward_pass
 
     @property
     def watched_variables(self):
         """List of the variables that virtual and meta steps watch."""
-        return list(self.split.variables)
+        return list(self._split.variables)
 
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        *args,
-        meta_optimizer=None,
-        meta_loss=None,
-        **kwargs,
+    # As the base model.
+
+    def call(self, inputs, training=None):
+        return call_with_training(self.base_model)(inputs, training)
+
+    def evaluate(self, *args, **kwargs):
+        self._compile_as_base()
+        self._evaluates = True
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self._evaluates = False
+
+    def test_step(self, data):
+        return super().test_step(without_sample_ids(data))
+
+    def predict_step(self, data):
+        return super().predict_step(without_sample_ids(data))
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """Configures training, as `keras.Model.compile` does.
+        sample_weight = self.compiled_losses.aligned(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-        Args:
-            optimizer: As in `keras.Model.compile`. Defaults to `"rmsprop"`.
-            loss: As in `keras.Model.compile`, with one value per sample.
-            *args: As in `keras.Model.compile`.
-            meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
-                `Adam(1e-5, weight_decay=1e-4)`, slower than the paper's, with
-                an epsilon of 2e-6 times the base optimizer's learning rate (the
-                largest of a schedule): meta gradients are proportional to that
-                rate. With Keras's epsilon of 1e-7, weights learned beside an
-                Adam of rate 1e-3 did harm (`benchmarks/EARLIER.md`,
-                "Epsilon of the meta optimizer").
-            meta_loss: Loss of the meta set, in any form that `loss` may have.
-                Defaults to `loss`; to the plain crossentropy in place of a
-                `LogitAdjustedCrossentropy`, since the meta set is balanced.
-            **kwargs: As in `keras.Model.compile`.
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        absent = []
+        if self._evaluates:
+            absent = ["meta_loss", "mean_weight", "effective_sample_size"]
+        elif not self.learns_weights:
+            absent = ["meta_loss"]  # No meta step, no meta loss.
+        return {name: logs[name] for name in logs if name not in absent}
 
-        Raises:
-            ValueError: If `loss` is missing.
-        """
-        if loss is None:
-            raise ValueError(
-                "Invalid value for argument `loss`. Expected a loss with one "
-                "value per sample, which the sample weights multiply. "
-                "Received: loss=None."
-            )
-        super().compile(optimizer, loss, *args, **kwargs)
-        if meta_optimizer is None:
-            meta_optimizer = default_meta_optimizer(self.optimizer)
-        self.meta_optimizer = checked_meta_optimizer(meta_optimizer)
-        if isinstance(meta_loss, str):
-            check_loss_name("meta_loss", meta_loss)
-        self._split = None
-        self._compiled_losses = CompiledLosses(
-            self._compile_loss, loss, meta_loss
-        )
+    @property
+    def trainable_variables(self):
+        return self.base_model.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.base_model.trainable_weights
+
+    @property
+    def losses(self):
+        return self.base_model.losses
+
+    @property
+    def output_names(self):
+        return self.base_model.output_names
+
+    # What is saved.
+
+    def export(self, *args, **kwargs):
+        """Exports the base model, as `keras.Model.export` does."""
+        return self.base_model.export(*args, **kwargs)
+
+    def resumable_variables(self):
+        """What `BackupAndResume` saves beside model and optimizer."""
+        loss, prepared = self.prepared.loss, self.prepared
+        running, frequencies = loss.running_predictions, loss.frequencies
+        notes = prepared.notes_last_weights
+        return {
+            "meta_optimizer": self.meta_optimizer.variables,
+            "running_predictions": running.variables if running else [],
+            "class_frequencies": frequencies.variables if frequencies else [],
+            "last_weights": [prepared.last_weights] if notes else [],
+            "problems": self.problems.variables,
+        }
 
     def load_weights(self, filepath, **kwargs):
         """As `keras.Model.load_weights`; warns where CurveNet is left out."""
@@ -368,9 +649,63 @@ class CurveWeightedModel(PreparedTraining):
         super().load_weights(filepath, **kwargs)
 
     def get_config(self):
+        names = [*_SWITCHES, "top_layers", "keep_last_weights"]
+        names.append("meta_batch_size")
         return {
             **super().get_config(),
-            "soft_labels": self.soft_labels,
-            "balance_classes": self.balance_classes,
-            "meta_batch_size": self.meta_batch_size,
+            **{name: getattr(self, name) for name in names},
+            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            "curve_net": keras.saving.serialize_keras_object(self.curve_net),
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for part in ("base_model", "curve_net"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["meta_optimizer"] = keras.saving.serialize_keras_object(
+                self.meta_optimizer
+            )
+            config["meta_loss"] = keras.saving.serialize_keras_object(
+                self.compiled_losses.meta_loss
+            )
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._build_optimizers()
+
+
+def virtual_step(values, gradients, learning_rate):
+    """One plain gradient step on tensors instead of variables.
+
+    `theta' = theta - learning_rate * gradient`: no momentum, no weight decay,
+    whatever the optimizer.
+
+    Args:
+        values: List of tensors or variables, theta.
+        gradients: List of tensors or `tf.IndexedSlices` of the same shapes: a
+            replica's part of them.
+        learning_rate: Float scalar.
+
+    Returns:
+        List of tensors, theta'.
+    """
+    return [
+        value
+        - tf.cast(learning_rate, value.dtype)
+        * sum_of_all_replicas(tf.convert_to_tensor(gradient))
+        for value, gradient in zip(values, gradients, strict=True)
+    ]
+
+
+def _size(inputs):
+    """Int scalar: the number of samples in a batch of inputs."""
+    return tf.shape(keras.tree.flatten(inputs)[0])[0]

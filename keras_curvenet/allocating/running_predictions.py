@@ -1,8 +1,12 @@
-"""What the model in training has come to believe of every sample."""
+"""Running predictions: what the model has come to predict of every sample."""
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_quality import quality_logits
+from keras_curvenet.probing.label_margins import label_margins
 from keras_curvenet.replicas import of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
 
@@ -11,6 +15,20 @@ _MOMENTUM = 0.8
 
 # Classes that are kept of each sample, the most probable ones.
 _MOST_CLASSES = 10
+
+# Probabilities below it say no more than it does.
+_LEAST_PROBABILITY = 1e-4
+
+# How much of the log frequencies is taken out of
+# predictions: all of it makes rare
+# classes likelier than they are, nothing of it hides them.
+_FREQUENCY_SHARE = 0.5
+
+# How much the curves' logit counts beside the margin.
+_CURVE_SHARE = 0.5
+
+# Samples that are judged at a time.
+_BLOCK = 65536
 
 
 class RunningPredictions:
@@ -42,59 +60,8 @@ class RunningPredictions:
         """List of the variables that hold them."""
         return [self._probabilities, self._classes]
 
-    def fits(self, num_samples, num_classes):
-        """Bool: whether these are the numbers it was made for."""
-        return (self.num_samples, self.num_classes) == (
-            num_samples,
-            num_classes,
-        )
-
-    def clear(self):
-        """Forgets all: the ids are those of other samples."""
-        self._probabilities.assign(tf.zeros_like(self._probabilities))
-
-    def start_from(self, predictions):
-        """Takes over class probabilities as if they were the means so far.
-
-        Args:
-            predictions: Float `(n, num_classes)`, n >= `num_samples`, in
-                [0, 1]. Rows of zeros are of samples that are new.
-
-        Raises:
-            ValueError: If they are something else.
-        """
-        predictions = np.asarray(predictions)
-        expected = f"(at least {self.num_samples}, {self.num_classes})"
-        if (
-            predictions.ndim != 2
-            or len(predictions) < self.num_samples
-            or predictions.shape[1] != self.num_classes
-        ):
-            raise ValueError(
-                "Invalid value for argument `predictions`. Expected class "
-                f"probabilities of shape {expected}. Received: an array of "
-                f"shape {predictions.shape}. Pass the recorder's "
-                "`mean_predictions`, of the same dataset and classes."
-            )
-        predictions = predictions[: self.num_samples].astype(np.float32)
-        if not ((predictions >= 0.0) & (predictions <= 1.001)).all():
-            raise ValueError(
-                "Invalid value for argument `predictions`. Expected class "
-                "probabilities in [0, 1]. Received: values from "
-                f"{predictions.min()} to {predictions.max()}. Pass "
-                "probabilities, not logits."
-            )
-        if self._keeps_all:
-            self._probabilities.assign(predictions.astype(np.float16))
-            return
-        order = np.argsort(-predictions, axis=1, kind="stable")
-        classes = order[:, : self._num_kept]
-        kept = np.take_along_axis(predictions, classes, axis=1)
-        self._probabilities.assign(kept.astype(np.float16))
-        self._classes.assign(classes.astype(np.float32))
-
     def of_batch(self, sample_ids, probabilities):
-        """What is believed of a batch of samples.
+        """The running predictions of a batch of samples.
 
         Args:
             sample_ids: Int `(batch,)`.
@@ -141,3 +108,65 @@ class RunningPredictions:
             tf.gather(self._probabilities, sample_ids),
         )
         self._probabilities.scatter_update(tf.IndexedSlices(kept, sample_ids))
+
+
+def quality_scores(loss_curves, running_predictions, frequencies):
+    """The label quality of all samples, revised by what the model predicts.
+
+    Args:
+        loss_curves: `LossCurves` of all samples.
+        running_predictions: `RunningPredictions` of the first samples, or None.
+        frequencies: `ClassFrequencies`, what logits are adjusted by, or None.
+
+    Returns:
+        Float64 `(num_samples,)`, NaN for samples that were never seen.
+    """
+    quality = quality_logits(label_quality_scores(loss_curves))
+    logits = quality.astype(np.float64)
+    if running_predictions is not None:
+        nothing = np.zeros((1, running_predictions.num_classes), np.float32)
+        adjusted_by = nothing[0]
+        if frequencies is not None:
+            adjusted_by = frequencies.logarithms.numpy()
+        num_samples = running_predictions.num_samples
+        for start in range(0, num_samples, _BLOCK):
+            ids = np.arange(start, min(start + _BLOCK, num_samples))
+            logits[ids] = revised_quality(
+                quality[ids],
+                np.maximum(loss_curves.labels[ids], 0),
+                running_predictions.of_batch(ids, nothing).numpy(),
+                adjusted_by,
+            )
+    scores = 1.0 / (1.0 + np.exp(-logits))
+    return np.where(loss_curves.labels >= 0, scores, np.nan)
+
+
+def revised_quality(
+    quality: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.float32],
+    log_frequencies: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Logits of the label quality, by loss curves and running predictions.
+
+    The sum of the prediction's margin, the log-probability of the label minus
+    the largest of the others, and half the curves' logit. Both err, and not on
+    the same samples. Not to be trained on: weights that follow what the network
+    predicts confirm its errors.
+
+    Args:
+        quality: Float `(n,)`, logits of the label quality by the curves.
+        labels: Int `(n,)`, the observed classes, >= 0.
+        predicted: Float `(n, num_classes)`, mean probabilities of the
+            predictions that the loss was taken of; rows of zeros where there
+            are none, of which the curves' logit stays.
+        log_frequencies: Float `(num_classes,)`, what logits were adjusted by.
+
+    Returns:
+        Float64 `(n,)`.
+    """
+    logs = np.log(np.maximum(predicted, _LEAST_PROBABILITY))
+    logs -= _FREQUENCY_SHARE * log_frequencies
+    margins = label_margins(logs, labels, from_logits=True).numpy()
+    revised = margins + _CURVE_SHARE * quality.astype(np.float64)
+    return np.where(predicted.any(axis=1), revised, quality)

@@ -11,8 +11,9 @@ from typing import Any
 
 import keras
 
-# The class behind `keras.Model(inputs, outputs)` has no public name.
-from keras.src.models.functional import Functional
+from keras_curvenet.private_names import Functional
+from keras_curvenet.private_names import all_layers_of
+from keras_curvenet.private_names import calls_in_order
 
 _NORMALIZATION_LAYERS = (
     keras.layers.BatchNormalization,
@@ -77,7 +78,7 @@ def split_model(model, top_layers):
             return split
     return SplitModel(
         bottom=lambda x, training: x,
-        top=_call_with_training(model),
+        top=call_with_training(model),
         variables=variables,
         shares_forward_pass=False,
     )
@@ -163,7 +164,7 @@ def _last_layers(model, num_layers):
 
 def _layer_named(model, name):
     """The one layer of a name, at any depth."""
-    layers = _unique(model._flatten_layers(include_self=False))
+    layers = _unique(all_layers_of(model))
     found = [layer for layer in layers if layer.name == name]
     if len(found) != 1:
         problem = "no such layer" if not found else "several layers of the name"
@@ -199,8 +200,11 @@ def _is_trainable(layer):
 def _graph_of(model):
     """The Functional model that computes `model`, or None."""
     if isinstance(model, keras.Sequential):
-        model = getattr(model, "_functional", None)
-    return model if model is not None and _is_graph(model) else None
+        is_known = type(model).call is keras.Sequential.call
+        if not is_known or getattr(model, "outputs", None) is None:
+            return None
+        return keras.Model(model.inputs, model.outputs[0])
+    return model if _is_graph(model) else None
 
 
 def _split_graph(graph, watched, variables):
@@ -211,7 +215,7 @@ def _split_graph(graph, watched, variables):
     """
     watched_ids = {id(layer) for layer in watched}
     top_nodes, made_by_top = [], set()
-    for node in _nodes_in_order(graph):
+    for node in calls_in_order(graph):
         holds_watched = any(
             id(layer) in watched_ids for layer in _with_sublayers(node)
         )
@@ -231,35 +235,22 @@ def _split_graph(graph, watched, variables):
         return None
     if any(id(tensor) not in made_by_top for tensor in graph.outputs):
         return None
-    bottom = keras.Model(
-        graph._inputs_struct, frontier, name=f"{graph.name}_bottom"
-    )
+    bottom = keras.Model(graph.input, frontier, name=f"{graph.name}_bottom")
     return SplitModel(
         bottom=lambda x, training: keras.tree.flatten(
             bottom(x, training=training)
         ),
-        top=_GraphTop(top_nodes, frontier, graph._outputs_struct),
+        top=_GraphTop(top_nodes, frontier, graph.output),
         variables=variables,
         shares_forward_pass=True,
     )
-
-
-def _nodes_in_order(graph):
-    """The graph's calls of layers, each after those it depends on."""
-    by_depth = graph._nodes_by_depth
-    return [
-        node
-        for depth in sorted(by_depth, reverse=True)
-        for node in by_depth[depth]
-        if node.operation is not None and not node.is_input
-    ]
 
 
 def _with_sublayers(node):
     """The layers whose variables a call may use."""
     operation = node.operation
     if isinstance(operation, keras.layers.Layer):
-        return operation._flatten_layers()
+        return [operation, *all_layers_of(operation)]
     return []
 
 
@@ -282,7 +273,7 @@ class _GraphTop:
             args, kwargs = node.arguments.fill_in(tensors)
             # As in a Functional model: the flag that the call of the model
             # gets, not the one that its making recorded.
-            if getattr(node.operation, "_call_has_training_arg", False):
+            if takes_training(node.operation):
                 kwargs["training"] = training
             outputs = keras.tree.flatten(node.operation(*args, **kwargs))
             tensors.update(
@@ -294,9 +285,14 @@ class _GraphTop:
         )
 
 
-def _call_with_training(model):
+def takes_training(layer):
+    """Bool: whether a layer's `call` has an argument `training`."""
+    return "training" in getattr(layer, "call_signature_parameters", ())
+
+
+def call_with_training(model):
     """`model.__call__` that passes `training` where the model takes it."""
-    if model._call_has_training_arg:
+    if takes_training(model):
         return lambda x, training: model(x, training=training)
     return lambda x, training: model(x)
 

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 # The resolver of the names that depend on shapes ("crossentropy", "ce").
+from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.compile_utils import get_loss
 
 
@@ -19,16 +20,16 @@ class PerSampleLoss:
         compile_loss: Keras's `CompileLoss`, what `compile` made of the losses.
     """
 
-    def __init__(self, compile_loss):
+    def __init__(self, loss, loss_weights=None, output_names=None):
         # A second CompileLoss matches losses, outputs and loss weights just as
         # Keras does for the training loss; only its leaves do not reduce.
-        self._compile_loss = type(compile_loss)(
+        self._compile_loss = CompileLoss(
             keras.tree.map_structure(
                 lambda loss: None if loss is None else _UnreducedLoss(loss),
-                compile_loss._user_loss,
+                loss,
             ),
-            compile_loss._user_loss_weights,
-            output_names=compile_loss.output_names,
+            loss_weights,
+            output_names=output_names,
         )
 
     def __call__(self, y, y_pred):

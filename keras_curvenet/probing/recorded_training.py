@@ -38,7 +38,11 @@ def record_training_steps(model, before_step, write):
             f"'{model.name}' without one, so that there is no loss to record. "
             "Pass `loss=...` to `compile()`."
         )
-    per_sample_loss = PerSampleLoss(compile_loss)
+    per_sample_loss = PerSampleLoss(
+        compile_loss._user_loss,
+        compile_loss._user_loss_weights,
+        compile_loss.output_names,
+    )
     train_step, compute_loss = model.train_step, model.compute_loss
     test_step = model.test_step
     signature = inspect.signature(compute_loss)

@@ -219,6 +219,11 @@ def split_sample_ids(data):
     return data[:3], tf.cast(data[3], tf.int64)
 
 
+def without_sample_ids(data):
+    """A batch as Keras's own steps take it."""
+    return data[:3] if has_sample_ids(data) else data
+
+
 def rows_of_arrays(arrays, argument="x"):
     """A tuple of structures of arrays with one row a sample, checked.
 

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
+from keras_curvenet.allocating.meta_batches import meta_set
+from keras_curvenet.allocating.training_batches import training_batches
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating.meta_batches import meta_set
-from keras_curvenet.allocating.training_batches import training_batches
 
 SIZES = 300, 60, 4
 

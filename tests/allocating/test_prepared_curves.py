@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
+from keras_curvenet.allocating.prepared_curves import prepared_curves
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating.prepared_curves import prepared_curves
 
 NAN = np.nan
 

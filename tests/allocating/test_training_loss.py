@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
-
-from keras_curvenet.allocating import training_loss
 from keras_curvenet.allocating.class_balance import ClassFrequencies
 from keras_curvenet.allocating.class_balance import log_frequencies
+
+from keras_curvenet.allocating import training_loss
 
 PREDICTED = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
 BELIEVED = np.array([[0.1, 0.8, 0.1], [0.5, 0.25, 0.25]])

@@ -1,5 +1,6 @@
-"""What `CurveWeightedModel.fit` is given, as batches that it can train on."""
+"""The arguments of `CurveWeightedModel.fit`: checked, and as batches."""
 
+import functools
 import math
 from typing import Any
 from typing import NamedTuple
@@ -9,11 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.private_names import replace_made_functions
+from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.batch_specs import check_batch_spec
+from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
+from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 from keras_curvenet.probing.sample_ids import with_row_weights
+from keras_curvenet.replicas import has_strategy
+from keras_curvenet.workers import function_of_workers
+from keras_curvenet.workers import has_workers
 from keras_curvenet.workers import sharded_by_data
 
 
@@ -80,6 +88,91 @@ def training_batches(
     dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
     check_batch_spec(dataset.element_spec)
     return TrainingBatches(dataset, num_samples, validation_data)
+
+
+def check_fit_arguments(callbacks, class_weight, validation_data):
+    """Raises ValueError for what `fit` does not support."""
+    if any(
+        isinstance(callback, LossCurveRecorder)
+        for callback in keras.tree.flatten(callbacks)
+    ):
+        raise ValueError(
+            "Invalid value for argument `callbacks`. Expected a "
+            "LossCurveRecorder only in the `fit` of the model to be "
+            "probed. Received: one in CurveWeightedModel.fit. Leave it out."
+        )
+    if class_weight is not None:
+        raise ValueError(
+            "Invalid value for argument `class_weight`. Expected None, "
+            "because CurveNet learns each sample's weight from its curve "
+            f"and class. Received: class_weight={class_weight}. Leave it "
+            "out, or multiply it into `sample_weight`."
+        )
+    is_tuple = isinstance(validation_data, (tuple, list))
+    if is_tuple and len(validation_data) not in (2, 3):
+        raise ValueError(
+            "Invalid value for argument `validation_data`. Expected (x, y), "
+            "(x, y, sample_weight) or a dataset. Received: a "
+            f"{type(validation_data).__name__} of {len(validation_data)}."
+        )
+
+
+def check_scope(weighted):
+    """Raises ValueError where a strategy does not have the base model too.
+
+    Args:
+        weighted: A `CurveWeightedModel`.
+    """
+    strategy = weighted.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    if weighted.base_model.distribute_strategy is not strategy:
+        raise ValueError(
+            "Invalid value for argument `base_model`. Expected a model made in "
+            "the scope of the strategy that the CurveWeightedModel was made "
+            f"in. Received: '{weighted.base_model.name}', made outside. Make "
+            "both in one `with strategy.scope():`."
+        )
+
+
+def prepare_for_strategy(model):
+    """Lets Keras's `fit` and `evaluate` take data with ids under a strategy."""
+    if has_strategy(model):
+        replace_symbolic_build(
+            model,
+            lambda iterator: build_from_spec(
+                model, iterator.data_adapter.get_tf_dataset()
+            ),
+        )
+    if has_workers(model.distribute_strategy):
+        replace_made_functions(
+            model, functools.partial(function_of_workers, model)
+        )
+
+
+def as_meta_epochs(meta_epochs, epochs):
+    """The number of epochs that learn weights: half of all by default."""
+    if meta_epochs is None:
+        return math.ceil(epochs / 2)
+    return as_int("meta_epochs", meta_epochs, 0)
+
+
+def with_callback(callbacks, callback):
+    """The user's callbacks with one more before them."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        raise TypeError(
+            "Invalid value for argument `callbacks`. Expected a list of "
+            "callbacks, to which CurveWeightedModel adds its own. Received: "
+            "a CallbackList. Pass the callbacks themselves."
+        )
+    callbacks = keras.tree.flatten([] if callbacks is None else callbacks)
+    for given in callbacks:
+        if not isinstance(given, keras.callbacks.Callback):
+            raise TypeError(
+                "Invalid value for argument `callbacks`. Expected a list of "
+                f"`keras.callbacks.Callback`. Received: {given!r} in it."
+            )
+    return [callback, *callbacks]
 
 
 def with_curves(dataset, prepared, held_out=()):

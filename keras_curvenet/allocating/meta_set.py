@@ -1,4 +1,4 @@
-"""The meta set as an endless stream of batches beside the training batches."""
+"""The meta set: which samples, and their batches without end."""
 
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ _MOST_BATCHES = 1000
 # How often a dataset that repeats without end is read for the meta samples.
 _MOST_PASSES = 10
 
-# Samples in a batch of a meta set that comes as arrays. Exact meta steps on
-# larger ones were no better: `benchmarks/EARLIER.md`, "Cheaper meta steps".
+# Samples in a batch of a meta set that comes as arrays. Larger ones cost more,
+# and are no better.
 _BATCH_SIZE = 32
 
 # At most one in so many right labels of a class is held out.
@@ -44,16 +44,14 @@ class MetaSet(NamedTuple):
     batches: tf.data.Dataset
 
 
-def meta_set(
-    meta_data, train, loss_curves, batch_size, meta_every, num_classes
-):
+def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
     """The meta set that is given, or the samples that the curves trust.
 
     Args:
         meta_data: As of `meta_batches`, or None.
         train: `TrainingBatches`.
         loss_curves: `LossCurves` of them, and perhaps of more.
-        batch_size, meta_every, num_classes: As of `meta_batches`.
+        batch_size, num_classes: As of `meta_batches`.
 
     Returns:
         `MetaSet`.
@@ -66,18 +64,17 @@ def meta_set(
         held_out = held_out_of(sample_ids, curves)
         meta_data = rows_of_ids(train.dataset, sample_ids, size)
         num_classes = None
-    batches = meta_batches(meta_data, batch_size, meta_every, num_classes)
+    batches = meta_batches(meta_data, batch_size, num_classes)
     return MetaSet(sample_ids, held_out, batches)
 
 
 def held_out_of(sample_ids, curves):
     """Which chosen meta samples are not trained on while weights are learned.
 
-    Samples that are trained on as well judge badly: their own labels are known
-    by heart soon, and what else a network learns of their class makes no
+    Samples that are trained on as well judge badly: their own labels are
+    memorized soon, and what else a network learns of their class makes no
     difference to them. No more than a tenth of a class's right labels are held
-    out, since rare classes need theirs. How much that matters:
-    `benchmarks/RESULTS.md`, "What did not help".
+    out, since rare classes need theirs.
 
     Args:
         sample_ids: Int64 `(n,)`, ascending by class.
@@ -92,7 +89,7 @@ def held_out_of(sample_ids, curves):
     return sample_ids[rank < most[labels]]
 
 
-def meta_batches(meta_data, batch_size, meta_every, num_classes):
+def meta_batches(meta_data, batch_size, num_classes):
     """Turns a meta set into batches `(x, y, sample_weight)` without end.
 
     Args:
@@ -100,8 +97,6 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
             sample_weight)`, or a batched `tf.data.Dataset` of such elements.
         batch_size: Int >= 1, samples in a batch. Or None: a dataset's own
             batches, and for arrays 32, or all rows where there are fewer.
-        meta_every: Int >= 1. A batch comes at every `meta_every`-th step of an
-            epoch, from its first; the batches between are empty.
         num_classes: Int, the number of classes that the meta set must have, or
             None where its targets are not the classes of the curves.
 
@@ -120,16 +115,7 @@ def meta_batches(meta_data, batch_size, meta_every, num_classes):
             "or a `tf.data.Dataset` of batches (x, y) or (x, y, "
             f"sample_weight). Received: {type(meta_data).__name__}."
         )
-    dataset = dataset.map(_with_sample_weight, tf.data.AUTOTUNE)
-    if meta_every > 1:
-        dataset = dataset.flat_map(
-            lambda *batch: _followed_by_empty(batch, meta_every - 1)
-        )
-        endless = tf.data.INFINITE_CARDINALITY
-        dataset = dataset.apply(
-            tf.data.experimental.assert_cardinality(endless)
-        )
-    return dataset
+    return dataset.map(_with_sample_weight, tf.data.AUTOTUNE)
 
 
 def rows_of_ids(dataset, sample_ids, num_samples):
@@ -289,11 +275,3 @@ def _with_sample_weight(*batch):
         size = tf.shape(keras.tree.flatten(x)[0])[:1]
         sample_weight = tf.ones(size, keras.config.floatx())
     return x, y, sample_weight
-
-
-def _followed_by_empty(batch, count):
-    """A dataset of one batch and `count` batches of no samples."""
-    empty = tf.data.Dataset.from_tensors(
-        keras.tree.map_structure(lambda tensor: tensor[:0], batch)
-    )
-    return tf.data.Dataset.from_tensors(batch).concatenate(empty.repeat(count))
