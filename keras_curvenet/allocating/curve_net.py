@@ -100,9 +100,9 @@ class CurveNet(keras.Model):
         if corrects_quality and initial_logit is not None:
             raise ValueError(
                 "Invalid value for argument `initial_logit`. Expected None "
-                "with `corrects_quality=True`, where weights start at the label "
-                f"quality. Received: initial_logit={initial_logit}. Leave it "
-                "out."
+                "with `corrects_quality=True`, where weights start at the "
+                f"label quality. Received: initial_logit={initial_logit}. "
+                "Leave it out."
             )
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)

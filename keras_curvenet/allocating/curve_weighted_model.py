@@ -1,6 +1,5 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
-import functools
 import warnings
 
 import keras
@@ -13,8 +12,6 @@ from keras_curvenet.allocating.allocating_phases import StepProblems
 from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
-from keras_curvenet.allocating.curve_net import reads_current_loss
-from keras_curvenet.allocating.curve_net import weights_by
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
 from keras_curvenet.allocating.top_layers import call_with_training
@@ -195,86 +192,62 @@ class CurveWeightedModel(keras.Model):
 
     def train_step(self, data):
         """Virtual and meta step, while weights are learned; actual step."""
-        (x, y, sample_weight, sample_ids, curves, held_out), meta_batch = data
+        (x, y, sample_weight, *rows, held_out), meta_batch = data
         x, sample_weight, invalid = without_invalid_inputs(x, sample_weight)
         if self.learns_weights:  # No sample judges what it was trained on.
-            sample_weight = multiplied_by(
-                sample_weight, tf.cast(tf.logical_not(held_out), tf.float32)
-            )
+            trained_on = tf.cast(tf.logical_not(held_out), tf.float32)
+            sample_weight = multiplied_by(sample_weight, trained_on)
         with tf.GradientTape(persistent=True) as tape:
             y_pred = self._predictions(x)
-            batch_loss = self.prepared.loss.of_batch(
-                y, y_pred, sample_weight, sample_ids
-            )
-            with tape.stop_recording():
-                changed = self.prepared.changed_labels(y, y_pred, curves[1])
-                weigh = functools.partial(
-                    self._weights, batch_loss, sample_ids, curves, changed
-                )
+            batch = self.prepared.batch(y, y_pred, sample_weight, *rows)
             if self.learns_weights:
-                self._meta_step(tape, batch_loss, weigh, meta_batch)
+                self._meta_step(tape, batch, meta_batch)
+            # 3. The actual step, with the new weights, which are constants.
             with tape.stop_recording():
-                weights = weigh()
-            loss = batch_loss(weights) + self._regularization()
+                weights = batch.weights(self.curve_net, self.learns_weights)
+            loss = batch.loss(weights) + self._regularization()
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
         loss = sum_of_all_replicas(loss)
         apply_if_finite(self.optimizer, loss, gradients, variables)
-        batch_loss.note_targets(curves[1], weights)
-        if self.learns_weights:
-            self.prepared.note_weights(sample_ids, weights)
-        self.problems.count(invalid, changed, tf.math.is_finite(loss))
+        batch.note(weights, self.learns_weights)
+        self.problems.count(invalid, batch.changed, tf.math.is_finite(loss))
         return self._logs(x, y, y_pred, sample_weight, weights, loss)
 
-    def _meta_step(self, tape, batch_loss, weigh, meta_batch):
+    def _meta_step(self, tape, batch, meta_batch):
         """CurveNet follows the gradient of the meta loss after a virtual step.
 
-        Reference: Jiang et al., 2022, section on meta optimization;
-        Meta-Weight-Net (Shu et al., 2019), equations 3 to 5.
+        Reference: Jiang et al., 2022, section on meta optimization.
         """
         variables = self.curve_net.trainable_variables
         if not variables:
             return
         watched = [variable.value for variable in self.watched_variables]
+        learned = [variable.value for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as meta_tape:
-            meta_tape.watch([variable.value for variable in variables])
-            loss = batch_loss(weigh(training=True))
+            meta_tape.watch(learned)
+            # 1. The virtual step, on the forward pass of the actual one.
+            loss = batch.loss(batch.weights(self.curve_net, training=True))
             with tape.stop_recording():
-                # The actual step's forward pass serves the virtual one too.
                 gradients = tape.gradient(
                     loss, watched, unconnected_gradients="zero"
                 )
-                virtual_values = virtual_step(
-                    watched, gradients, self.optimizer.learning_rate
-                )
+                rate = self.optimizer.learning_rate
+                virtual_values = virtual_step(watched, gradients, rate)
+                # 2. The meta loss after it, and CurveNet's update.
                 meta_loss = self._meta_loss(virtual_values, *meta_batch)
         with tape.stop_recording():
             gradients = meta_tape.gradient(
-                meta_loss,
-                [variable.value for variable in variables],
-                unconnected_gradients="zero",
+                meta_loss, learned, unconnected_gradients="zero"
             )
-            meta_loss = sum_of_all_replicas(meta_loss)
-            apply_if_finite(
-                self.meta_optimizer, meta_loss, gradients, variables
-            )
-            self.meta_loss_tracker.update_state(meta_loss)
+            loss = sum_of_all_replicas(meta_loss)
+            apply_if_finite(self.meta_optimizer, loss, gradients, variables)
+            self.meta_loss_tracker.update_state(loss)
 
     def _predictions(self, x):
         features = self._split.bottom(x, training=True)
         return self._split.top(features, training=True)
-
-    def _weights(self, batch_loss, sample_ids, curves, changed, training=False):
-        """The weights `(batch,)` of a batch, as far as they are learned."""
-        if self.learns_weights:
-            losses = None
-            if reads_current_loss(self.curve_net):
-                losses = batch_loss.per_sample()
-            weights = weights_by(self.curve_net, curves, losses, training)
-        else:
-            weights = tf.gather(self.prepared.last_weights, sample_ids)
-        return self.prepared.trusting(weights, changed)
 
     def _meta_loss(self, top_values, x, y, sample_weight):
         """The meta batch's loss if the watched variables had these values."""
@@ -546,6 +519,11 @@ class CurveWeightedModel(keras.Model):
             )
 
     @property
+    def switches(self):
+        """Dict of the parts that are on, off, or None where the loss tells."""
+        return {name: getattr(self, name) for name in _SWITCHES}
+
+    @property
     def loss_curves(self):
         """`LossCurves` of the latest `fit`, or None before the first."""
         return None if self.prepared is None else self.prepared.loss_curves
@@ -649,10 +627,10 @@ class CurveWeightedModel(keras.Model):
         super().load_weights(filepath, **kwargs)
 
     def get_config(self):
-        names = [*_SWITCHES, "top_layers", "keep_last_weights"]
-        names.append("meta_batch_size")
+        names = ("top_layers", "keep_last_weights", "meta_batch_size")
         return {
             **super().get_config(),
+            **self.switches,
             **{name: getattr(self, name) for name in names},
             "base_model": keras.saving.serialize_keras_object(self.base_model),
             "curve_net": keras.saving.serialize_keras_object(self.curve_net),

@@ -13,6 +13,7 @@ from keras_curvenet.allocating.base_model import class_outputs
 from keras_curvenet.allocating.base_model import may_predict
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import reads_current_loss
+from keras_curvenet.allocating.curve_net import weights_by
 from keras_curvenet.allocating.curve_net import weights_of_all
 from keras_curvenet.allocating.fit_arguments import with_curves
 from keras_curvenet.allocating.meta_set import meta_set
@@ -164,25 +165,9 @@ class PreparedFit:
         """Int: the number of sample ids."""
         return int(self.last_weights.shape[0])
 
-    def changed_labels(self, y, y_pred, labels):
-        """Bool `(batch,)`: where targets are not the labels of the curves."""
-        if not self.compares_labels:
-            return tf.zeros_like(labels, tf.bool)
-        return changed_labels(y, y_pred, labels)
-
-    def trusting(self, weights, changed):
-        """The weights, and 1 where a label was changed since, if asked for."""
-        if not self.trusts_changed_labels:
-            return weights
-        return tf.where(changed, tf.ones_like(weights), weights)
-
-    def note_weights(self, sample_ids, weights):
-        """Notes the weights `(batch,)` of a step that learns."""
-        if self.notes_last_weights:
-            rows = tf.IndexedSlices(
-                of_all_replicas(weights), of_all_replicas(sample_ids)
-            )
-            self.last_weights.scatter_update(rows)
+    def batch(self, *of_batch):
+        """`PreparedBatch` of a batch after its forward pass."""
+        return PreparedBatch(self, *of_batch)
 
     def freeze_weights(self, curve_net):
         """Lets weights stay as they are by now."""
@@ -204,6 +189,49 @@ class PreparedFit:
         if self.notes_last_weights:
             return self.last_weights.numpy()
         return weights_of_all(curve_net, self.curves)
+
+
+class PreparedBatch:
+    """A batch after its forward pass: its loss and its weights.
+
+    Args:
+        prepared: `PreparedFit`.
+        y, y_pred, sample_weight, sample_ids: Of the batch.
+        curves: Tuple `(curves, labels, start)`: its rows of `PreparedCurves`.
+
+    Attributes:
+        loss: `BatchLoss`, a function of weights.
+        changed: Bool `(batch,)`: where targets are not the curves' labels.
+    """
+
+    def __init__(self, prepared, y, y_pred, sample_weight, sample_ids, curves):
+        self._prepared, self._curves = prepared, curves
+        self._sample_ids = sample_ids
+        self.loss = prepared.loss.of_batch(y, y_pred, sample_weight, sample_ids)
+        self.changed = tf.zeros_like(curves[1], tf.bool)
+        if prepared.compares_labels:
+            self.changed = changed_labels(y, y_pred, curves[1])
+
+    def weights(self, curve_net, are_learned=True, training=False):
+        """Float `(batch,)`: by the present CurveNet, or those that stay."""
+        if are_learned:
+            losses = None
+            if reads_current_loss(curve_net):
+                losses = self.loss.per_sample()
+            weights = weights_by(curve_net, self._curves, losses, training)
+        else:
+            weights = tf.gather(self._prepared.last_weights, self._sample_ids)
+        if not self._prepared.trusts_changed_labels:
+            return weights
+        return tf.where(self.changed, tf.ones_like(weights), weights)
+
+    def note(self, weights, are_learned):
+        """Notes what the batch was trained on, with weights `(batch,)`."""
+        self.loss.note_targets(self._curves[1], weights)
+        if are_learned and self._prepared.notes_last_weights:
+            ids = of_all_replicas(self._sample_ids)
+            rows = tf.IndexedSlices(of_all_replicas(weights), ids)
+            self._prepared.last_weights.scatter_update(rows)
 
 
 def prepared_fit(
@@ -258,9 +286,7 @@ def prepared_fit(
         model.compiled_losses.training_loss(
             curves.first(num_samples),
             num_classes,
-            model.soft_labels,
-            model.balance_classes,
-            model.normalize_weights,
+            model.switches,
         ),
         variable_of_all_replicas(tf.ones([num_samples])),
         notes_last_weights=(

@@ -1,5 +1,7 @@
 """The losses of the training steps, as functions of the learned weights."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
@@ -50,17 +52,25 @@ def mixed_losses(losses, weights, running, log_predicted):
 
 
 def stand_in_weights(weights, running):
-    """How much a running prediction counts in a label's place.
-
-    Args:
-        weights: Float `(batch,)`, of the labels.
-        running: Float `(batch, num_classes)`, probabilities.
-
-    Returns:
-        Float `(batch,)`.
-    """
+    """Float `(batch,)`: how much a running prediction counts for a label."""
     sureness = tf.reduce_sum(tf.square(running), axis=1)
     return tf.maximum(1.0 - weights, 0.0) * sureness
+
+
+def mixed_targets(labels, weights, running, num_classes):
+    """Float32 `(batch, num_classes)`: what `mixed_losses` trains on.
+
+    Args:
+        labels: Int `(batch,)`, -1 for samples of no class.
+        weights: Float `(batch,)`, of the labels.
+        running: Float `(batch, num_classes)`, or None for labels alone.
+        num_classes: Int.
+    """
+    weights = tf.cast(weights, tf.float32)
+    targets = weights[:, tf.newaxis] * tf.one_hot(labels, num_classes)
+    if running is None:
+        return targets
+    return targets + stand_in_weights(weights, running)[:, tf.newaxis] * running
 
 
 def relative_weights(weights):
@@ -88,9 +98,8 @@ class CompiledLosses:
     """The losses of `compile` in the forms that the steps need.
 
     Args:
-        loss: The user's, in any form that `compile` takes.
-        loss_weights: The user's, or None.
-        output_names: The base model's.
+        loss, loss_weights: The user's, in any form that `compile` takes.
+        output_names: The base model's, or None.
         meta_loss: The user's loss of the meta set, or None for `loss` without
             logit adjustment, since the meta set is balanced.
 
@@ -101,104 +110,87 @@ class CompiledLosses:
     def __init__(self, loss, loss_weights, output_names, meta_loss):
         self.loss, self.meta_loss = loss, meta_loss
         self._of_outputs = loss_weights, output_names
-        self._compile_loss = self._compiled(loss)
-        self._compiled_meta_loss = self._compiled(
+        self._reduced, self._per_sample = self._forms_of(loss)
+        self._reduced_meta, self._per_sample_meta = self._forms_of(
             _without_adjustment(loss) if meta_loss is None else meta_loss
         )
-        self._per_sample_loss = self._unreduced(loss)
-        self._per_sample_meta_loss = self._unreduced(
-            _without_adjustment(loss) if meta_loss is None else meta_loss
+
+    def _forms_of(self, loss):
+        """Keras's `CompileLoss` and our `PerSampleLoss` of a loss."""
+        loss_weights, output_names = self._of_outputs
+        return (
+            CompileLoss(loss, loss_weights, output_names=output_names),
+            PerSampleLoss(loss, loss_weights, output_names),
         )
 
     def aligned(self, y, y_pred, sample_weight):
         """Weights with the rank that the losses have: `PerSampleLoss`."""
-        return self._per_sample_loss.aligned(y, y_pred, sample_weight)
+        return self._per_sample.aligned(y, y_pred, sample_weight)
 
     def of_meta_batch(self, y, y_pred, sample_weight):
         """Scalar loss of a batch of the meta set."""
-        align = self._per_sample_meta_loss.aligned
         try:
-            loss = self._compiled_meta_loss(
-                y, y_pred, align(y, y_pred, sample_weight)
+            sample_weight = self._per_sample_meta.aligned(
+                y, y_pred, sample_weight
             )
+            return undo_scaling(self._reduced_meta(y, y_pred, sample_weight))
         except (TypeError, ValueError) as error:  # While a step is traced.
             raise ValueError(
                 "Invalid value for argument `meta_data`. Expected targets that "
                 f"the meta loss takes. Received: targets {y} ({error})."
             ) from error
-        return undo_scaling(loss)
 
-    def training_loss(
-        self,
-        prepared,
-        num_classes,
-        soft_labels,
-        balance_classes,
-        normalize_weights,
-    ):
+    def training_loss(self, curves, num_classes, switches):
         """The loss of the virtual and of the actual step.
 
         Args:
-            prepared: `PreparedCurves` of the samples that are trained on.
+            curves: `PreparedCurves` of the samples that are trained on.
             num_classes: Int, the number of classes that the model predicts, or
                 None where they are not those of the curves.
-            soft_labels, balance_classes, normalize_weights: As of
-                `CurveWeightedModel`.
-
-        Returns:
-            `TrainingLoss`.
+            switches: Dict of `soft_labels`, `balance_classes` and
+                `normalize_weights`, as of `CurveWeightedModel`.
 
         Raises:
             ValueError: If a part is required that the loss does not allow.
         """
+        normalizes = switches["normalize_weights"] is not False
         from_logits = None if num_classes is None else are_logits(self.loss)
         if from_logits is None:
-            self._refuse_if_required("soft_labels", soft_labels, num_classes)
-            self._refuse_if_required(
-                "balance_classes", balance_classes, num_classes
-            )
-            return TrainingLoss(
-                self._compile_loss,
-                self._per_sample_loss,
-                normalizes=normalize_weights is not False,
-            )
-        running_predictions = None
-        if soft_labels is not False:
-            running_predictions = RunningPredictions(
-                len(prepared.labels), num_classes
-            )
-        if running_predictions is not None and normalize_weights:
+            self._refuse_required(switches, num_classes)
+            return TrainingLoss(self._reduced, self._per_sample, normalizes)
+        has_soft_labels = switches["soft_labels"] is not False
+        if has_soft_labels and switches["normalize_weights"]:
             raise ValueError(
                 "Invalid value for argument `normalize_weights`. Expected True "
                 "only without soft labels, where a weight is the share that a "
-                "label has beside what the network predicts. Received: "
-                f"normalize_weights=True, soft_labels={soft_labels}. Leave it "
-                "out, or pass `soft_labels=False`."
+                "label has beside a prediction. Received: "
+                f"normalize_weights=True, soft_labels={switches['soft_labels']}"
+                ". Leave it out, or pass `soft_labels=False`."
             )
-        plain = _without_adjustment(self.loss)
         return TrainingLoss(
-            self._compiled(plain),
-            self._unreduced(plain),
-            normalizes=normalize_weights is not False,
-            from_logits=from_logits,
-            loss_weight=keras.tree.flatten(self._of_outputs[0])[0],
-            frequencies=self._frequencies(
-                prepared, num_classes, balance_classes
-            ),
-            running_predictions=running_predictions,
+            *self._forms_of(_without_adjustment(self.loss)),
+            normalizes,
+            from_logits,
+            keras.tree.flatten(self._of_outputs[0])[0],
+            self._frequencies(curves, num_classes, switches["balance_classes"]),
+            RunningPredictions(len(curves.labels), num_classes)
+            if has_soft_labels
+            else None,
         )
 
-    def _refuse_if_required(self, name, value, num_classes):
-        if value:
-            raise ValueError(
-                f"Invalid value for argument `{name}`. Expected True only "
-                "with a Keras crossentropy of one output, whose classes are "
-                f"those of the curves. Received: {name}=True with loss="
-                f"{self.loss!r}, and a model that predicts "
-                f"{num_classes or 'no'} classes of the curves. Leave it out."
-            )
+    def _refuse_required(self, switches, num_classes):
+        for name in ("soft_labels", "balance_classes"):
+            if switches[name]:
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected True only "
+                    "with a Keras crossentropy of one output, whose classes "
+                    f"are those of the curves. Received: {name}=True with "
+                    f"loss={self.loss!r}, and a model that predicts "
+                    f"{num_classes or 'no'} classes of the curves. Leave it "
+                    "out."
+                )
 
-    def _frequencies(self, prepared, num_classes, balance_classes):
+    def _frequencies(self, curves, num_classes, balance_classes):
         """Those that the loss has, or estimated ones, or None."""
         (loss,) = keras.tree.flatten(self.loss)
         if isinstance(loss, LogitAdjustedCrossentropy):
@@ -206,25 +198,18 @@ class CompiledLosses:
         if balance_classes is False:
             return None
         estimated = estimated_log_frequencies(
-            prepared.start, prepared.labels, num_classes
+            curves.start, curves.labels, num_classes
         )
         return ClassFrequencies(estimated, follows_targets=True)
 
-    def _compiled(self, loss):
-        """A loss of the same outputs, with the same loss weights."""
-        loss_weights, output_names = self._of_outputs
-        return CompileLoss(loss, loss_weights, output_names=output_names)
 
-    def _unreduced(self, loss):
-        return PerSampleLoss(loss, *self._of_outputs)
-
-
+@dataclasses.dataclass(eq=False)
 class TrainingLoss:
     """The loss of the virtual and of the actual step.
 
     Args:
-        compile_loss: Keras's `CompileLoss`.
-        per_sample_loss: `PerSampleLoss` of the same losses.
+        reduced: Keras's `CompileLoss`.
+        unreduced: `PerSampleLoss` of the same losses.
         normalizes: Bool, whether weights are divided by their mean, where no
             predictions stand in for labels.
         from_logits: Bool, whether the one output's predictions are logits; or
@@ -233,37 +218,23 @@ class TrainingLoss:
         frequencies: `ClassFrequencies`, for logit adjustment, or None.
         running_predictions: `RunningPredictions` that stand in for labels as
             far as these are not trusted, or None.
-
-    Attributes:
-        from_logits, frequencies, running_predictions: As given.
     """
 
-    def __init__(
-        self,
-        compile_loss,
-        per_sample_loss,
-        normalizes,
-        from_logits=None,
-        loss_weight=None,
-        frequencies=None,
-        running_predictions=None,
-    ):
-        self._compile_loss = compile_loss
-        self._per_sample_loss = per_sample_loss
-        self._normalizes = normalizes
-        self.from_logits = from_logits
-        self._loss_weight = 1.0 if loss_weight is None else loss_weight
-        self.frequencies = frequencies
-        self.running_predictions = running_predictions
+    reduced: CompileLoss
+    unreduced: PerSampleLoss
+    normalizes: bool = True
+    from_logits: bool | None = None
+    loss_weight: float | None = None
+    frequencies: ClassFrequencies | None = None
+    running_predictions: RunningPredictions | None = None
 
     def go_on_from(self, earlier):
         """Takes over what a `TrainingLoss` of the same samples followed."""
         if self.running_predictions and earlier.running_predictions:
             self.running_predictions = earlier.running_predictions
-        frequencies, before = self.frequencies, earlier.frequencies
-        if frequencies and before:
-            if frequencies.follows_targets and before.follows_targets:
-                self.frequencies = before
+        own, before = self.frequencies, earlier.frequencies
+        if own and before and own.follows_targets and before.follows_targets:
+            self.frequencies = before
 
     def of_batch(self, y, y_pred, sample_weight, sample_ids):
         """`BatchLoss` of a batch after its forward pass."""
@@ -273,26 +244,22 @@ class TrainingLoss:
         """Predictions that the loss is taken of: adjusted for rare classes."""
         if self.frequencies is None:
             return y_pred
-        adjusted = [
-            adjusted_predictions(
-                output, self.frequencies.logarithms, self.from_logits
-            )
-            for output in keras.tree.flatten(y_pred)
-        ]
-        return keras.tree.pack_sequence_as(y_pred, adjusted)
-
-    def factors(self, weights):
-        """Float `(batch,)`: by what losses are multiplied."""
-        return relative_weights(weights) if self._normalizes else weights
-
-    def per_sample(self, y, predictions):
-        """Float32 `(batch,)`: the loss of every sample, unweighted."""
-        return self._per_sample_loss(y, predictions)
+        logarithms = self.frequencies.logarithms
+        return keras.tree.map_structure(
+            lambda output: adjusted_predictions(
+                output, logarithms, self.from_logits
+            ),
+            y_pred,
+        )
 
     def log_probabilities(self, predictions):
         """Float32 `(batch, num_classes)`."""
         (output,) = keras.tree.flatten(predictions)
         return log_probabilities(output, self.from_logits)
+
+    def factors(self, weights):
+        """Float `(batch,)`: by what losses are multiplied."""
+        return relative_weights(weights) if self.normalizes else weights
 
     def __call__(self, y, predictions, sample_weight, weights, running=None):
         """Scalar loss of a batch, without regularization.
@@ -302,23 +269,20 @@ class TrainingLoss:
             predictions: What `adjusted` made of the model's output.
             sample_weight: The user's.
             weights: Float `(batch,)`, the learned ones.
-            running: Float `(batch, num_classes)`: probabilities that stand in
-                for labels as far as these are not trusted, or None.
+            running: Float `(batch, num_classes)`, running predictions, or None.
         """
         if running is None:
-            sample_weight = self._per_sample_loss.aligned(
-                y,
-                predictions,
-                multiplied_by(sample_weight, self.factors(weights)),
+            sample_weight = multiplied_by(sample_weight, self.factors(weights))
+            sample_weight = self.unreduced.aligned(
+                y, predictions, sample_weight
             )
-            return undo_scaling(
-                self._compile_loss(y, predictions, sample_weight)
-            )
+            return undo_scaling(self.reduced(y, predictions, sample_weight))
+        loss_weight = 1.0 if self.loss_weight is None else self.loss_weight
         losses = mixed_losses(
-            self._per_sample_loss(y, predictions),
+            self.unreduced(y, predictions),
             weights,
             running,
-            self._loss_weight * self.log_probabilities(predictions),
+            loss_weight * self.log_probabilities(predictions),
         )
         (own,) = keras.tree.flatten(sample_weight)
         own = tf.reshape(tf.cast(own, losses.dtype), [-1])
@@ -333,21 +297,17 @@ class BatchLoss:
 
     Args:
         training_loss: `TrainingLoss`.
-        y: Targets.
-        y_pred: The model's predictions.
-        sample_weight: The user's.
-        sample_ids: Int `(batch,)`.
+        y, y_pred, sample_weight, sample_ids: Of the batch.
     """
 
     def __init__(self, training_loss, y, y_pred, sample_weight, sample_ids):
-        self._training_loss = training_loss
-        self._y, self._sample_weight = y, sample_weight
-        self._sample_ids = sample_ids
-        self._predictions = training_loss.adjusted(y_pred)
+        self._loss, self._sample_ids = training_loss, sample_ids
+        predictions = training_loss.adjusted(y_pred)
+        self._batch = y, predictions, sample_weight
         self._present = self._running = None
         if training_loss.running_predictions is not None:
             self._present = tf.stop_gradient(
-                tf.exp(training_loss.log_probabilities(self._predictions))
+                tf.exp(training_loss.log_probabilities(predictions))
             )
             self._running = training_loss.running_predictions.of_batch(
                 sample_ids, self._present
@@ -355,40 +315,29 @@ class BatchLoss:
 
     def __call__(self, weights):
         """Scalar loss: this replica's share of that of the whole batch."""
-        loss = self._training_loss(
-            self._y,
-            self._predictions,
-            self._sample_weight,
-            weights,
-            self._running,
-        )
+        loss = self._loss(*self._batch, weights, self._running)
         return share_of_batch_mean(loss, tf.shape(weights)[0])
 
     def per_sample(self):
         """Float32 `(batch,)`: the loss of every sample, without gradients."""
-        return tf.stop_gradient(
-            self._training_loss.per_sample(self._y, self._predictions)
-        )
+        return tf.stop_gradient(self._loss.unreduced(*self._batch[:2]))
 
     def note_targets(self, labels, weights):
-        """Lets class frequencies and predictions follow what was trained on.
+        """Lets frequencies and predictions follow what was trained on.
 
         Args:
             labels: Int `(batch,)`, -1 for samples of no class.
             weights: Float `(batch,)`, the learned ones.
         """
-        frequencies = self._training_loss.frequencies
+        frequencies = self._loss.frequencies
         if frequencies is not None:
-            weights = tf.cast(weights, tf.float32)
-            targets = weights[:, tf.newaxis] * tf.one_hot(
-                labels, frequencies.num_classes
+            frequencies.count(
+                mixed_targets(
+                    labels, weights, self._running, frequencies.num_classes
+                )
             )
-            if self._running is not None:
-                stand_ins = stand_in_weights(weights, self._running)
-                targets += stand_ins[:, tf.newaxis] * self._running
-            frequencies.count(targets)
         if self._present is not None:
-            self._training_loss.running_predictions.update(
+            self._loss.running_predictions.update(
                 self._sample_ids, self._present
             )
 
