@@ -201,9 +201,9 @@ def _graph_of(model):
     """The Functional model that computes `model`, or None."""
     if isinstance(model, keras.Sequential):
         is_known = type(model).call is keras.Sequential.call
-        if not is_known or getattr(model, "outputs", None) is None:
+        if not is_known or len(getattr(model, "outputs", None) or []) != 1:
             return None
-        return keras.Model(model.inputs, model.outputs[0])
+        return keras.Model(model.inputs[0], model.outputs[0])
     return model if _is_graph(model) else None
 
 

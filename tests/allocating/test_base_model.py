@@ -195,7 +195,7 @@ def test_what_the_probed_network_knows_decides_on_the_warning(late, may_know):
         kcn.CurveWeightedModel(base),
         loss_curves=tiny_models.curves_with_wrong_labels(late),
     )
-    assert ["may know wrong labels by heart" in str(w) for w in caught] == (
+    assert ["may have memorized wrong labels" in str(w) for w in caught] == (
         [True] if may_know else []
     )
 

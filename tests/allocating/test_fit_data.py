@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
-from keras_curvenet.allocating.training_batches import training_batches
 from weighted_models import CountForwardPasses
 from weighted_models import Snapshots
 from weighted_models import fit
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.fit_arguments import training_batches
 
 # When CurveNet learns.
 

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
-from keras_curvenet.allocating.meta_batches import meta_set
-from keras_curvenet.allocating.training_batches import training_batches
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.fit_arguments import training_batches
+from keras_curvenet.allocating.meta_set import meta_set
 
 SIZES = 300, 60, 4
 
@@ -33,7 +33,7 @@ def test_no_more_than_a_tenth_of_a_class():
     x, labels, curves = data()
     train = training_batches(x, labels, None, 64, False, 0.0, None)
     with pytest.warns(UserWarning, match="fewer than 20 samples"):
-        chosen = meta_set(None, train, curves, None, 1, None)
+        chosen = meta_set(None, train, curves, None, None)
     counts = kcn.estimate_class_counts(curves)
     held_out = np.bincount(labels[chosen.held_out], minlength=3)
     assert counts[0] >= 200 and 30 <= counts[1] < 60
@@ -46,7 +46,7 @@ def test_held_out_samples_change_nothing_while_weights_are_learned():
     x, labels, curves = data()
     train = training_batches(x, labels, None, 64, False, 0.0, None)
     with pytest.warns(UserWarning, match="fewer than 20 samples"):
-        held_out = meta_set(None, train, curves, None, 1, None).held_out
+        held_out = meta_set(None, train, curves, None, None).held_out
     weights = np.ones(len(x), "float32")
     others = np.where(np.isin(np.arange(len(x)), held_out), 0.0, weights)
 

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
-from keras_curvenet.allocating.revised_quality import revised_quality
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from weighted_models import fit
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.running_predictions import revised_quality
 
 
 def test_by_hand():

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from keras_curvenet.allocating.running_predictions import RunningPredictions
@@ -76,51 +75,3 @@ def test_rows_sum_to_one_in_spite_of_rounding():
     found = of_batch(running, ids)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-6)
     np.testing.assert_allclose(found, exact, atol=2e-3)  # They are float16.
-
-
-def test_clear():
-    running = RunningPredictions(num_samples=1, num_classes=2)
-    update(running, [0], [[0.5, 0.5]])
-    running.clear()
-    np.testing.assert_array_equal(
-        of_batch(running, [0], [[0.0, 1.0]]), [[0.0, 1.0]]
-    )
-
-
-def test_fits():
-    running = RunningPredictions(num_samples=5, num_classes=3)
-    assert running.fits(5, 3)
-    assert not running.fits(5, 2)
-    assert not running.fits(4, 3)
-
-
-def test_starting_from_predictions():
-    predictions = np.full((3, 12), 0.01, "float32")
-    predictions[0, 11], predictions[1, :] = 0.89, 0.0
-    predictions[2, 3:5] = [0.5, 0.4]
-    running = RunningPredictions(3, 12)
-    running.start_from(predictions)
-    present = np.full((3, 12), 1.0 / 12.0, "float32")
-    means = running.of_batch(tf.constant([2, 1, 0]), present).numpy()
-    # Ten classes are kept, and what they lack to 1 is shared out.
-    assert means[0].argmax() == 3 and np.count_nonzero(means[0]) == 10
-    assert means[0, 3] / means[0, 4] == pytest.approx(1.25, rel=2e-3)
-    np.testing.assert_allclose(means.sum(axis=1), 1.0, rtol=1e-5)
-    np.testing.assert_allclose(means[1], present[1])  # A new sample.
-    assert means[2].argmax() == 11
-
-
-@pytest.mark.parametrize(
-    ("predictions", "message"),
-    [
-        (np.zeros((2, 3)), r"\(at least 3, 3\).*\(2, 3\)"),
-        (np.zeros((3, 4)), r"\(3, 4\)"),
-        (np.zeros(3), r"\(3,\)"),
-        (np.full((3, 3), 2.0), "from 2.0 to 2.0"),
-        (np.full((3, 3), np.nan), "probabilities"),
-        (np.full((3, 3), -1.0), "not logits"),
-    ],
-)
-def test_predictions_that_are_none(predictions, message):
-    with pytest.raises(ValueError, match=f"`predictions`.*{message}"):
-        RunningPredictions(3, 3).start_from(predictions)

@@ -416,8 +416,8 @@ def test_the_base_model_is_left_as_it_was(make_model, value):
     model = make_model()
     nodes = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
     output, names = model.layers[-1].output, names_of(model.layers)
-    weighted = kcn.CurveWeightedModel(model, top_layers=value)
-    weighted.split.bottom(np.ones((2, 4), "float32"), training=False)
+    split = top_layers.split_model(model, value)
+    split.bottom(np.ones((2, 4), "float32"), training=False)
     assert model.layers[-1].output is output
     assert names_of(model.layers) == names
     assert [

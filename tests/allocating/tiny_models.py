@@ -58,7 +58,7 @@ def curve_net(**kwargs):
         "curve_length": 6,
         "curve_units": (4,),
         "weight_units": (3,),
-        "initial_logit": 0.5,
+        "initial_logit": None if kwargs.get("corrects_quality") else 0.5,
     }
     return kcn.CurveNet(**{**arguments, **kwargs})
 

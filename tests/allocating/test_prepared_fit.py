@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
-from keras_curvenet.allocating.prepared_curves import prepared_curves
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.prepared_fit import prepared_curves
 
 NAN = np.nan
 
@@ -66,7 +66,7 @@ def test_samples_that_were_never_seen(with_margins):
 
 
 @pytest.mark.parametrize("late", [0.1, 0.135, 0.5])
-def test_weights_start_lower_where_wrong_labels_are_known_by_heart(late):
+def test_weights_start_lower_where_wrong_labels_are_memorized(late):
     curves = tiny_models.curves_with_wrong_labels(late)
     scores = kcn.label_quality_scores(curves)
     caution = {0.1: 0.0, 0.135: 1.0, 0.5: 2.0}[late]
@@ -91,8 +91,8 @@ def test_what_the_probed_network_may_know(late, with_margins, expected):
     if not with_margins:
         curves = kcn.LossCurves(curves.values, curves.labels)
     prepared = prepared_curves(curves)
-    assert prepared.may_know_wrong_labels is expected
-    assert prepared.first(5).may_know_wrong_labels is expected
+    assert prepared.may_be_memorized is expected
+    assert prepared.first(5).may_be_memorized is expected
 
 
 def test_samples_that_were_never_seen_start_at_a_half_whatever_others_do():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_curvenet.allocating import class_balance
+from keras_curvenet.allocating import logit_adjustment
 
 COUNTS = np.array([60.0, 30.0, 10.0])
 
@@ -22,21 +22,21 @@ def sigmoid(values):
 
 
 def adjusted(y_pred, log_frequencies, from_logits):
-    return class_balance.adjusted_predictions(
+    return logit_adjustment.adjusted_predictions(
         tf.constant(y_pred), log_frequencies, from_logits
     ).numpy()
 
 
 def test_log_frequencies():
-    found = class_balance.log_frequencies(COUNTS)
+    found = logit_adjustment.log_frequencies(COUNTS)
     np.testing.assert_allclose(found, np.log([0.6, 0.3, 0.1]))
-    zero = class_balance.log_frequencies(np.array([6.0, 0.0, 2.0]))
+    zero = logit_adjustment.log_frequencies(np.array([6.0, 0.0, 2.0]))
     np.testing.assert_allclose(zero, np.log([0.6, 0.2, 0.2]))
 
 
 def test_estimated_log_frequencies_by_hand():
     # Qualities 0.5, 0.8, 0.2, 0.5; the last sample has no class.
-    found = class_balance.estimated_log_frequencies(
+    found = logit_adjustment.estimated_log_frequencies(
         np.log([1.0, 4.0, 0.25, 1.0, 1.0]).astype("float32"),
         np.array([0, 0, 1, 1, -1]),
         2,
@@ -45,13 +45,13 @@ def test_estimated_log_frequencies_by_hand():
 
 
 def test_logits():
-    log_frequencies = class_balance.log_frequencies(COUNTS)
+    log_frequencies = logit_adjustment.log_frequencies(COUNTS)
     found = adjusted(logits(3), log_frequencies, True)
     np.testing.assert_allclose(found, logits(3) + np.log(COUNTS / 100.0), 1e-6)
 
 
 def test_probabilities():
-    log_frequencies = class_balance.log_frequencies(COUNTS)
+    log_frequencies = logit_adjustment.log_frequencies(COUNTS)
     found = adjusted(softmax(logits(3)), log_frequencies, False)
     expected = softmax(logits(3) + np.log(COUNTS))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -61,7 +61,7 @@ def test_probabilities():
 @pytest.mark.parametrize("from_logits", [True, False])
 def test_one_number_for_two_classes(shape, from_logits):
     # Class 1 is a quarter as frequent as class 0.
-    log_frequencies = class_balance.log_frequencies(np.array([80.0, 20.0]))
+    log_frequencies = logit_adjustment.log_frequencies(np.array([80.0, 20.0]))
     values = logits(1).reshape(shape)
     expected = values + np.log(0.25)
     if not from_logits:
@@ -78,7 +78,9 @@ def test_equal_frequencies_change_nothing(num_columns, from_logits):
     values = logits(num_columns)
     if not from_logits:
         values = sigmoid(values) if num_columns == 1 else softmax(values)
-    found = adjusted(values, class_balance.log_frequencies(counts), from_logits)
+    found = adjusted(
+        values, logit_adjustment.log_frequencies(counts), from_logits
+    )
     if from_logits and num_columns == 3:  # All are shifted by the same.
         found, values = softmax(found), softmax(values)
     np.testing.assert_allclose(found, values, rtol=1e-5)
@@ -106,7 +108,7 @@ def test_log_probabilities(from_logits):
     values = logits(3)
     expected = np.log(softmax(values))
     y_pred = values if from_logits else softmax(values)
-    found = class_balance.log_probabilities(tf.constant(y_pred), from_logits)
+    found = logit_adjustment.log_probabilities(tf.constant(y_pred), from_logits)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -116,5 +118,5 @@ def test_log_probabilities_of_two_classes(shape, from_logits):
     values = logits(1)
     expected = np.log(np.concatenate([sigmoid(-values), sigmoid(values)], 1))
     y_pred = (values if from_logits else sigmoid(values)).reshape(shape)
-    found = class_balance.log_probabilities(tf.constant(y_pred), from_logits)
+    found = logit_adjustment.log_probabilities(tf.constant(y_pred), from_logits)
     np.testing.assert_allclose(found, expected, rtol=1e-4)

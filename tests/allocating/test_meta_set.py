@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 import tiny_models
 
-from keras_curvenet.allocating import meta_batches
+from keras_curvenet.allocating import meta_set
 
 
-def first_batches(meta_data, count, batch_size=None, meta_every=1):
-    dataset = meta_batches.meta_batches(
-        meta_data, batch_size, meta_every, tiny_models.NUM_CLASSES
+def first_batches(meta_data, count, batch_size=None):
+    dataset = meta_set.meta_batches(
+        meta_data, batch_size, tiny_models.NUM_CLASSES
     )
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
@@ -57,9 +57,7 @@ def test_a_datasets_own_batches_repeat():
 def test_batches_past_an_epochs_steps_are_used():
     keras.utils.set_random_seed(0)
     x, y = tiny_models.meta_arrays()
-    dataset = meta_batches.meta_batches(
-        dataset_of(x, y, batch_size=1), None, 1, 3
-    )
+    dataset = meta_set.meta_batches(dataset_of(x, y, batch_size=1), None, 3)
     first = [int(next(iter(dataset))[1][0]) for _ in range(40)]
     assert set(first) == {0, 1, 2}  # The first batch of 40 epochs.
 
@@ -79,7 +77,7 @@ def test_an_endless_dataset_of_unknown_size():
 
 def test_targets_that_are_not_the_curves_classes():
     x, y = tiny_models.meta_arrays()
-    dataset = meta_batches.meta_batches((x, y - 5.0), 6, 1, None)
+    dataset = meta_set.meta_batches((x, y - 5.0), 6, None)
     assert next(iter(dataset))[1].shape == (6,)
 
 
@@ -127,12 +125,6 @@ def test_one_hot_targets_have_each_class():
     assert batch[1].shape == (4, 3)
 
 
-def test_meta_every():
-    batches = first_batches(tiny_models.meta_arrays(), 7, 4, meta_every=3)
-    assert [len(batch[0]) for batch in batches] == [4, 0, 0, 4, 0, 0, 4]
-    assert [len(batch[2]) for batch in batches] == [4, 0, 0, 4, 0, 0, 4]
-
-
 @pytest.mark.parametrize("as_dataset", [False, True])
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_a_missing_class(as_dataset, one_hot):
@@ -152,7 +144,7 @@ def test_a_missing_class_of_binary_targets():
     with pytest.raises(
         ValueError, match=r"Received: none of class\(es\) \[0\]"
     ):
-        meta_batches.meta_batches((x, np.ones((6, 1))), 4, 1, num_classes=2)
+        meta_set.meta_batches((x, np.ones((6, 1))), 4, num_classes=2)
 
 
 def test_an_unbatched_dataset():

@@ -5,13 +5,14 @@ import tensorflow as tf
 import tiny_models
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating import meta_update
+from keras_curvenet.allocating.base_model import default_meta_optimizer
+from keras_curvenet.allocating.curve_weighted_model import virtual_step
 
 
 def test_virtual_step_by_hand():
     values = [tf.constant([1.0, 2.0]), tf.constant([[3.0]])]
     gradients = [tf.constant([10.0, -10.0]), tf.constant([[1.0]])]
-    moved = meta_update.virtual_step(values, gradients, 0.1)
+    moved = virtual_step(values, gradients, 0.1)
     np.testing.assert_allclose(moved[0], [0.0, 3.0], rtol=1e-6)
     np.testing.assert_allclose(moved[1], [[2.9]], rtol=1e-6)
 
@@ -21,57 +22,18 @@ def test_virtual_step_with_indexed_slices():
     rows = tf.IndexedSlices(
         tf.constant([[1.0], [1.0], [4.0]]), tf.constant([0, 0, 2]), [3, 1]
     )
-    (moved,) = meta_update.virtual_step(values, [rows], 0.5)
+    (moved,) = virtual_step(values, [rows], 0.5)
     # Row 0 is named twice: its gradients add up.
     np.testing.assert_allclose(moved, [[0.0], [2.0], [1.0]])
 
 
 def test_virtual_step_keeps_the_dtype():
-    (moved,) = meta_update.virtual_step(
+    (moved,) = virtual_step(
         [tf.constant([1.0], tf.float64)],
         [tf.constant([1.0], tf.float64)],
         tf.constant(0.5, tf.float32),
     )
     assert moved.dtype == tf.float64
-
-
-def test_meta_gradients_by_hand():
-    # loss_i = (theta * x_i - y_i)^2 at theta = 0, x = (1, 2), y = (1, -1):
-    # gradients -2 and 4. With weights 1 and learning rate 0.1,
-    # theta' = 0 - 0.1 * (-2 + 4) / 2 = -0.1.
-    # Meta loss (theta' - 1)^2 = 1.21, its gradient at theta' -2.2.
-    # dtheta'/dw = -0.1 / 2 * (-2, 4) = (0.1, -0.2).
-    # dmeta/dw = (-0.22, 0.44).
-    x, y = tf.constant([1.0, 2.0]), tf.constant([1.0, -1.0])
-    theta, weights = tf.constant(0.0), tf.Variable([1.0, 1.0])
-
-    def training_gradients(weights):
-        return [tf.reduce_mean(weights * 2.0 * (theta * x - y) * x)]
-
-    value, (gradient,) = meta_update.meta_gradients(
-        weigh=lambda: tf.identity(weights),
-        training_gradients=training_gradients,
-        meta_loss=lambda top_values: (top_values[0] - 1.0) ** 2,
-        top_values=[theta],
-        learning_rate=0.1,
-        variables=[weights],
-    )
-    assert float(value) == pytest.approx(1.21)
-    np.testing.assert_allclose(gradient, [-0.22, 0.44], rtol=1e-6)
-
-
-def test_meta_gradient_is_zero_where_nothing_is_connected():
-    weights = tf.Variable([1.0])
-    value, (gradient,) = meta_update.meta_gradients(
-        weigh=lambda: tf.ones([1]),
-        training_gradients=lambda weights: [tf.constant(2.0)],
-        meta_loss=lambda top_values: top_values[0],
-        top_values=[tf.constant(1.0)],
-        learning_rate=0.25,
-        variables=[weights],
-    )
-    assert float(value) == 0.5
-    np.testing.assert_array_equal(gradient, [0.0])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +55,7 @@ def test_meta_gradient_is_zero_where_nothing_is_connected():
     ids=["sgd", "adamw", "loss scale", "zero", "warm-up"],
 )
 def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
-    meta_optimizer = meta_update.default_meta_optimizer(optimizer)
+    meta_optimizer = default_meta_optimizer(optimizer)
     assert meta_optimizer.epsilon == pytest.approx(epsilon)
     assert float(meta_optimizer.learning_rate) == pytest.approx(1e-5)
     assert meta_optimizer.weight_decay == 1e-4
@@ -101,8 +63,13 @@ def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
 
 @pytest.mark.parametrize("top_layers", [1, None])
 def test_one_step_of_a_linear_model_by_hand(top_layers):
-    # As in test_meta_gradients_by_hand; both samples are a class of their
-    # own. Weights are relative to their mean: dmeta/dw = (-0.22, 0.44) minus
+    # loss_i = (theta * x_i - y_i)^2 at theta = 0, x = (1, 2), y = (1, -1):
+    # gradients -2 and 4. With weights 1 and learning rate 0.1,
+    # theta' = 0 - 0.1 * (-2 + 4) / 2 = -0.1.
+    # Meta loss (theta' - 1)^2 = 1.21, its gradient at theta' -2.2.
+    # dtheta'/dw = -0.1 / 2 * (-2, 4) = (0.1, -0.2).
+    # dmeta/dw = (-0.22, 0.44). Both samples are a class of their own.
+    # Weights are relative to their mean: dmeta/dw = (-0.22, 0.44) minus
     # its mean 0.11. One step of size 1 on CurveNet: w = 1 - (-0.33, 0.33) =
     # (1.33, 0.67). The actual step uses the new weights:
     # theta = 0 - 0.1 * (1.33 * -2 + 0.67 * 4) / 2 = -0.001.
@@ -257,7 +224,7 @@ def flat_values(layer):
     return np.concatenate([value.ravel() for value in values])
 
 
-def finite_differences(model, curve_net, watched, believed=None, step=1e-5):
+def finite_differences(model, curve_net, watched, running=None, step=1e-5):
     x, y = tiny_models.arrays()
     x_meta, y_meta = tiny_models.meta_arrays()
     curves = tiny_models.loss_curves()
@@ -277,15 +244,15 @@ def finite_differences(model, curve_net, watched, believed=None, step=1e-5):
             losses = keras.losses.sparse_categorical_crossentropy(
                 y, y_pred, from_logits=from_logits
             )
-            if believed is None:
+            if running is None:
                 losses *= weights / tf.reduce_mean(weights)
             else:
                 log_predicted = tf.nn.log_softmax(y_pred)
-                sureness = tf.reduce_sum(believed**2, axis=1)
+                sureness = tf.reduce_sum(running**2, axis=1)
                 stand_ins = (1.0 - weights) * sureness
                 losses *= weights
                 losses -= stand_ins * tf.reduce_sum(
-                    believed * log_predicted, axis=1
+                    running * log_predicted, axis=1
                 )
             loss = tf.reduce_mean(losses)
         variables = [variable.value for variable in watched]
@@ -389,16 +356,17 @@ def test_meta_gradient_of_soft_labels(float64, top_layers):
     data, ids = tiny_models.arrays(), np.arange(tiny_models.NUM_SAMPLES)
     curves = tiny_models.loss_curves()
     weighted.fit(*data, loss_curves=curves, meta_epochs=0, **arguments)
-    # What is believed differs from what is predicted: else its term is still.
+    # Running predictions differ from present ones: else its term is still.
     present = np.random.default_rng(0).dirichlet([0.5] * 3, len(ids))
+    followed = weighted.prepared.loss.running_predictions
     for _ in range(9):
-        weighted._parts.beliefs.update(ids, tf.constant(present, tf.float32))
-    believed = weighted._parts.beliefs.of_batch(ids, tf.zeros([len(ids), 3]))
+        followed.update(ids, tf.constant(present, tf.float32))
+    running = followed.of_batch(ids, tf.zeros([len(ids), 3]))
     expected = finite_differences(
         model,
         curve_net,
         weighted.watched_variables,
-        tf.cast(believed, "double"),
+        tf.cast(running, "double"),
     )
     weighted.optimizer.learning_rate = VIRTUAL_LEARNING_RATE
     before = flat_values(curve_net)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_curvenet.allocating import batch_problems
+from keras_curvenet.allocating import allocating_phases
 
 NAN = np.nan
 
@@ -14,26 +14,12 @@ def test_without_invalid_inputs_by_hand():
         "c": tf.constant([1.0, 2.0, np.inf]),
     }
     own = {"out": tf.constant([[1.0], [1.0], [1.0]])}
-    x, own, invalid = batch_problems.without_invalid_inputs(x, own)
+    x, own, invalid = allocating_phases.without_invalid_inputs(x, own)
     np.testing.assert_array_equal(invalid, [False, True, True])
     np.testing.assert_array_equal(x["a"], [[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
     np.testing.assert_array_equal(x["b"], [1, 2, 3])
     np.testing.assert_array_equal(x["c"], [1.0, 0.0, 0.0])
     np.testing.assert_array_equal(own["out"], [[1.0], [0.0], [0.0]])
-
-
-@pytest.mark.parametrize("condition", [True, False])
-def test_zero_unless(condition):
-    rows = tf.IndexedSlices(tf.constant([[NAN]]), tf.constant([2]), [3, 1])
-    dense, none, sparse = batch_problems.zero_unless(
-        tf.constant(condition), [tf.constant([1.0, NAN]), None, rows]
-    )
-    assert none is None
-    assert isinstance(sparse, tf.IndexedSlices)
-    expected = [1.0, NAN] if condition else [0.0, 0.0]
-    np.testing.assert_array_equal(dense, expected)
-    np.testing.assert_array_equal(sparse.values, [expected[1:]])
-    np.testing.assert_array_equal(sparse.indices, [2])
 
 
 @pytest.mark.parametrize(
@@ -51,16 +37,14 @@ def test_zero_unless(condition):
 )
 def test_changed_labels(y, columns, expected):
     labels = [0, 0, 2, -1] if columns == 3 else [0, 0, 1, -1]
-    problems = batch_problems.BatchProblems()
     y = tf.constant(np.array(y))
     arguments = y, tf.zeros([4, columns]), tf.constant(labels, tf.int64)
-    np.testing.assert_array_equal(problems.changed_labels(*arguments), expected)
-    problems.compares_labels = False
-    assert not problems.changed_labels(*arguments).numpy().any()
+    found = allocating_phases.changed_labels(*arguments)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_counts():
-    problems = batch_problems.BatchProblems()
+    problems = allocating_phases.StepProblems()
     for is_finite in (True, False):
         problems.count(
             tf.constant([True, False, True]),
