@@ -24,11 +24,8 @@ class CurveNet(keras.Model):
 
     A small multi-layer perceptron reads the curve, an embedding of the class
     is added twice, and a second one gives the weight, a sigmoid plus a small
-    minimum. The last bias starts high, so that all weights start near 1.
-
-    Only the network: it expects curves as `LossCurves.class_centered` prepares
-    them. `CurveWeightedModel` makes one of the right size by itself, which
-    reads margins beside losses and corrects the label quality.
+    minimum. Curves are as `LossCurves.class_centered` prepares them.
+    `CurveWeightedModel` makes one of the right size by itself.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
     "CurveNet", and the sizes and initializers of the reference code. There all
@@ -38,15 +35,15 @@ class CurveNet(keras.Model):
     Args:
         num_classes: Int >= 1. Number of classes of the observed labels.
         curve_length: Int >= 1. Number of epochs in a prepared curve; twice
-            that where there are margins beside the losses.
+            that for one that reads margins beside the losses.
         curve_units: Sequence of ints, the layers that read the curve. The
             last is also the embedding's size. Defaults to `(128, 128, 64)`.
         weight_units: Sequence of ints, the layers after the embedding.
             Defaults to `(128, 64)`.
         min_weight: Float >= 0. The smallest weight; the largest is 1 more.
             Defaults to 0.02.
-        initial_logit: Float, where the last bias starts; or None for 4.5, and
-            for 0 with `corrects_quality`, whose corrections start at 0.
+        initial_logit: Float, where the last bias starts, or None for 4.5, so
+            that weights start near 1. Corrections start at 0.
         corrects_quality: Bool. Whether the network's output is a correction,
             0 at first, of logits that are the third input. Its mean over the
             batch (in inference mode, a running mean) is subtracted: CurveNet
@@ -58,16 +55,14 @@ class CurveNet(keras.Model):
     Call arguments:
         inputs: `[curves, labels]`, float32 `(batch, curve_length)` and int
             `(batch,)`; with `corrects_quality` `[curves, labels, start]`,
-            the last float `(batch,)`, the logits that are corrected: those of
-            the label quality, or lower.
-        training: Bool, whether the batch's mean correction is subtracted, and
-            goes into the running mean.
+            the last float `(batch,)`, the logits that are corrected.
+        training: Bool, whether the batch's own mean correction is subtracted.
 
     Returns: float32 `(batch,)`, each in `[min_weight, 1 + min_weight]`.
 
     Raises:
-        ValueError: If a size is not a positive int, `min_weight` negative, or
-            `initial_logit` given together with `corrects_quality`.
+        ValueError: If a size is not a positive int, `min_weight` is negative,
+            or `initial_logit` is given with `corrects_quality`.
 
     Example:
 
@@ -97,6 +92,9 @@ class CurveNet(keras.Model):
                 "Expected at least one layer and a float >= 0. Received: "
                 f"curve_units={curve_units}, min_weight={min_weight}."
             )
+        first_bias = 0.0 if corrects_quality else _FIRST_BIAS
+        if initial_logit is not None:
+            first_bias = float(initial_logit)
         if corrects_quality and initial_logit is not None:
             raise ValueError(
                 "Invalid value for argument `initial_logit`. Expected None "
@@ -132,9 +130,7 @@ class CurveNet(keras.Model):
         self.logit = keras.layers.Dense(
             1,
             kernel_initializer="zeros" if corrects_quality else "glorot_normal",
-            bias_initializer=keras.initializers.Constant(
-                _first_bias(initial_logit, corrects_quality)
-            ),
+            bias_initializer=keras.initializers.Constant(first_bias),
             dtype=dtype,
             name="logit",
         )
@@ -203,12 +199,6 @@ def _hidden(units, name, dtype):
     )
 
 
-def _first_bias(initial_logit, corrects_quality):
-    if initial_logit is not None:
-        return float(initial_logit)
-    return 0.0 if corrects_quality else _FIRST_BIAS
-
-
 def reads_current_loss(curve_net):
     """Bool: whether a curve net reads each sample's loss in the present step.
 
@@ -222,11 +212,10 @@ def weights_by(curve_net, prepared, losses=None, training=False):
 
     Args:
         curve_net: A built model or layer from `[curves, labels]`, or one that
-            `corrects_quality` from `[curves, labels, start]`; curves are
-            `(batch, 1)`, the losses, for one that `reads_current_loss`.
-        prepared: Tuple `(curves, labels, start)` as of `PreparedCurves`, of a
-            batch.
-        losses: Float `(batch,)`, the samples' losses in the present step.
+            `corrects_quality` from `[curves, labels, start]`.
+        prepared: Tuple `(curves, labels, start)`, rows of `PreparedCurves`.
+        losses: Float `(batch,)` of the present step, which stand in for curves
+            where a curve net `reads_current_loss`.
         training: Bool.
     """
     curves, labels, start = prepared
@@ -240,18 +229,12 @@ def weights_by(curve_net, prepared, losses=None, training=False):
 
 
 def weights_of_all(curve_net, prepared):
-    """Float32 array `(num_samples,)`: the weight of every sample.
-
-    Args:
-        curve_net: As of `weights_by`.
-        prepared: `PreparedCurves` of all samples.
-    """
-    num_samples = len(prepared.labels)
-    blocks = [slice(i, i + _BLOCK) for i in range(0, num_samples, _BLOCK)]
-    weights = [
-        weights_by(curve_net, [rows[block] for rows in prepared.tables]).numpy()
-        for block in blocks
+    """Float32 array `(num_samples,)`: the weights of all `PreparedCurves`."""
+    blocks = [
+        [rows[start : start + _BLOCK] for rows in prepared.tables]
+        for start in range(0, len(prepared.labels), _BLOCK)
     ]
+    weights = [weights_by(curve_net, block).numpy() for block in blocks]
     return np.concatenate(weights).astype(np.float32)
 
 
@@ -259,9 +242,6 @@ class EffectiveSampleSize(keras.Metric):
     """The share of samples that count: `(sum w)^2 / (n * sum w^2)`.
 
     1 where all weights are equal, 1 / n where one sample has all the weight.
-
-    Args:
-        name: String.
     """
 
     def __init__(self, name="effective_sample_size", **kwargs):

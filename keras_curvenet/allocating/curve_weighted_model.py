@@ -38,75 +38,45 @@ _SWITCHES = ("soft_labels", "balance_classes", "normalize_weights")
 class CurveWeightedModel(keras.Model):
     """Trains a base model on samples weighted by what their curves say.
 
-    CurveNet maps each sample's curves and observed class to a weight: how far
-    its label is trusted. Weights start at the label quality, or lower where
-    the probe memorized wrong labels. In every step of the first `meta_epochs`
-    epochs, a small trusted *meta set* tells CurveNet how to change them.
-
-    By default, where the loss is a crossentropy of one output, a running mean
-    of the network's own predictions stands in for labels as far as these are
-    not trusted (`soft_labels`), and logit adjustment keeps rare classes from
-    being neglected (`balance_classes`). `as_published` makes a model without
-    all that, which does what the paper does.
-
-    `predict` and `evaluate` are the base model's. Deploy `base_model`; compile
-    it to `evaluate` it alone. Logs of training are `loss` (weighted), the
-    compiled metrics (unweighted), `meta_loss` (while weights are learned),
-    `mean_weight`, and `effective_sample_size`: `(sum w)^2 / (n sum w^2)`.
+    CurveNet gives each sample a weight: how far its label is trusted. Weights
+    start at the label quality; a small trusted *meta set* then tells CurveNet
+    how to change them. As far as a label is not trusted, what the network
+    itself predicts stands in (`soft_labels`), and logit adjustment keeps rare
+    classes from being neglected (`balance_classes`). `as_published` makes the
+    paper's method. `predict` and `evaluate` are the base model's: deploy that.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); soft
     labels: [Shu et al., 2023](https://arxiv.org/abs/2202.05613); logit
     adjustment: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
     Args:
-        base_model: A built `keras.Model`. It is trained in place, from its
-            present weights: pass the one that was probed, or a fresh one where
-            `fit` warns that it may have memorized wrong labels, and where
-            features are pre-trained. Its own `train_step` is not used.
+        base_model: A built `keras.Model`, trained in place from its present
+            weights: the one that was probed, or a fresh one where `fit` warns.
         curve_net: A built model or layer from `[curves, labels]` to weights
             `(batch,)`, or None for a `CurveNet` that corrects label quality.
-        top_layers: What the virtual and the meta step watch (SLMO): `"head"`,
-            the last layer with trainable weights and a `Dense` before a
-            `Dense`; an int k, the last k layers; a list of layer names; or
-            None, all layers. Normalization between or after watched layers is
-            watched too. Defaults to `"head"`, which is all layers where their
-            order is not known (subclassed models, several outputs).
-        soft_labels, balance_classes: True, False, or None for where the loss
-            allows it.
-        normalize_weights: Whether weights are divided by their batch's mean:
-            True, False, or None for where there are no soft labels.
-        keep_last_weights: Bool. Once weights are no longer learned, each
-            sample keeps the one of its last step, in place of what CurveNet
-            has come to give it. Defaults to False.
-        meta_batch_size: Int >= 1, samples in a meta batch, or None: a meta
-            dataset's own batches, and for arrays at most 32.
-        name: String, the model's name.
-        **kwargs: `dtype` and `trainable`, as of any Keras model.
-
-    Attributes:
-        meta_sample_ids: Int64 ids of the meta set, where the latest `fit`
-            chose it by the curves, or None.
-
-    Raises:
-        TypeError: If `base_model` is not a Keras model.
-        ValueError: If it is not built, or `top_layers` does not fit it.
+        top_layers: What virtual and meta step watch (SLMO): `"head"`, the last
+            `Dense` layers; the last k layers; a list of names; None for all.
+        soft_labels, balance_classes: None for where the loss allows it.
+        normalize_weights: Whether weights are relative to their batch's mean.
+            None for where there are no soft labels.
+        keep_last_weights: Whether each sample keeps the weight of its last step
+            once they are not learned any more. Defaults to False.
+        meta_batch_size: Int, or None for a dataset's own batches, or 32 rows.
+        name, **kwargs: As of any Keras model.
 
     Example:
 
     ```python
-    import keras
     import keras_curvenet as kcn
-    import numpy as np
+    from keras import Input, Sequential, layers
+    from numpy import arange, random
 
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(64, 4)).astype("float32")
-    y = (x[:, 0] > 0).astype("int32")
-    curves = kcn.LossCurves(rng.uniform(size=(64, 8)), labels=y)
-    layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
-    weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
+    x, y = random.normal(size=(64, 4)), arange(64) % 2
+    curves = kcn.LossCurves(random.uniform(size=(64, 8)), labels=y)
+    base_model = Sequential([Input((4,)), layers.Dense(2, "softmax")])
+    weighted = kcn.CurveWeightedModel(base_model)
     weighted.compile("sgd", "sparse_categorical_crossentropy")
     weighted.fit(x, y, epochs=2, loss_curves=curves)
-    weighted.sample_weights()  # (64,)
     ```
     """
 
@@ -157,19 +127,17 @@ class CurveWeightedModel(keras.Model):
 
     @classmethod
     def as_published(cls, base_model, loss_curves, top_layers=None, **kwargs):
-        """A model that is trained as in the paper.
+        """A model that is trained as in the paper, from a fresh base model.
 
         CurveNet reads losses alone, relative to their class, and its weights
-        start near 1. The training loss is `sum(weight * loss) / n`, without
-        soft labels and logit adjustment, and each sample keeps its last weight
-        once they are no longer learned. The default meta optimizer is then
-        `Adam(1e-3, weight_decay=1e-4)`. Pass a clean `meta_data` to `fit`.
+        start near 1. The training loss is `sum(weight * loss) / n`, and each
+        sample keeps its last weight once they are no longer learned. The
+        default meta optimizer is `Adam(1e-3, weight_decay=1e-4)`. Pass `fit`
+        the same `loss_curves`, and a clean `meta_data`.
 
         Args:
-            base_model: A fresh model, since the paper starts anew.
-            loss_curves: `LossCurves`, those that `fit` will be given.
-            top_layers: As of `CurveWeightedModel`. Defaults to None, all.
-            **kwargs: As of `CurveWeightedModel`.
+            base_model, top_layers, **kwargs: As of `CurveWeightedModel`.
+            loss_curves: `LossCurves`, for their number of epochs and classes.
 
         Returns:
             A `CurveWeightedModel`.

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.probing.class_predictions import class_columns
 from keras_curvenet.replicas import sum_of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
@@ -18,9 +19,8 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
     favour frequent classes. With wrong labels, the frequencies of the right
     ones count: `estimate_class_counts`.
 
-    For ordinary training: a `CurveWeightedModel` adjusts a plain crossentropy
-    by itself. Where it is compiled with this loss, these counts are used, and
-    the meta set's loss is the plain crossentropy: that set is balanced.
+    For ordinary training. A `CurveWeightedModel` adjusts a plain crossentropy
+    by itself, and uses these counts where it is compiled with this loss.
 
     Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
@@ -32,9 +32,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             Defaults to False.
         temperature: Float >= 0, the factor of the log frequencies. With 0 this
             is the plain crossentropy. Defaults to 1.0.
-        reduction: As of any Keras loss. Defaults to `"sum_over_batch_size"`.
-        name: As of any Keras loss.
-        dtype: As of any Keras loss.
+        reduction, name, dtype: As of any Keras loss.
 
     Call arguments:
         y_true: Int `(batch,)` or `(batch, 1)`, classes; or float `(batch,
@@ -71,22 +69,14 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         except (TypeError, ValueError):
             counts = np.full(1, np.nan)  # Refused in a moment.
         are_counts = np.isfinite(counts).all() and (counts >= 0.0).all()
+        are_counts = are_counts and counts.any()
         if counts.ndim != 1 or counts.size < 2 or not are_counts:
             raise ValueError(
                 "Invalid value for argument `class_counts`. Expected one "
-                "number >= 0 for each of two or more classes. Received: "
-                f"class_counts={class_counts}."
+                "number >= 0 for each of two or more classes, not all zero. "
+                f"Received: class_counts={class_counts}."
             )
-        if not counts.any():
-            raise ValueError(
-                "Invalid value for argument `class_counts`. Expected a class "
-                f"with samples. Received: class_counts={class_counts}."
-            )
-        if not temperature >= 0.0:
-            raise ValueError(
-                "Invalid value for argument `temperature`. Expected a float "
-                f">= 0. Received: temperature={temperature}."
-            )
+        as_float("temperature", temperature, lambda t: t >= 0.0, "a float >= 0")
         self.class_counts = counts.tolist()
         self.from_logits = from_logits
         self.temperature = float(temperature)
@@ -144,15 +134,12 @@ def log_frequencies(counts):
 
 
 def estimated_log_frequencies(start, labels, num_classes):
-    """Logarithms of the classes' shares of the weights at the start.
+    """Float64 `(num_classes,)`: those of the weights at the start.
 
     Args:
         start: Float `(num_samples,)`, logits at which weights start.
         labels: Int `(num_samples,)`, -1 for samples of no class.
         num_classes: Int.
-
-    Returns:
-        Float64 `(num_classes,)`.
     """
     weights = 1.0 / (1.0 + np.exp(-start.astype(np.float64)))
     known = labels >= 0
@@ -206,12 +193,6 @@ class ClassFrequencies:
 
 def adjusted_predictions(y_pred, log_frequencies, from_logits):
     """Predictions to which the classes' log frequencies are added as logits.
-
-    A loss of these teaches a network to tell classes apart beyond their
-    frequencies, so that its own predictions do not favour frequent classes.
-    With equal frequencies nothing changes.
-
-    Reference: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
 
     Args:
         y_pred: Predictions `(batch, num_classes)`; for two classes `(batch,)`
