@@ -5,10 +5,10 @@ import tempfile
 
 import numpy as np
 
-from keras_curvenet.inspecting.known_by_heart import known_by_heart
-from keras_curvenet.inspecting.known_by_heart import stay_unlearned
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
+from keras_curvenet.inspecting.memorization import memorized_share
+from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
@@ -94,9 +94,9 @@ def prepared_curves(loss_curves):
     curves = _centered_rows(loss_curves)
     scores = label_quality_scores(loss_curves)
     looks_wrong = scores < 0.5
-    caution = _MOST_CAUTION * known_by_heart(loss_curves, looks_wrong)
+    caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
     start = quality_logits(scores, lowered_by=caution)
-    may_know = not stay_unlearned(loss_curves, looks_wrong)
+    may_know = not wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
     return PreparedCurves(curves, loss_curves.labels, start, may_know)
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.datasets.class_labels import checked_class_labels
+from keras_curvenet.datasets.label_noise import as_class_labels
 
 
 def long_tailed_indices(
@@ -49,7 +49,7 @@ def long_tailed_indices(
     np.bincount(labels[rows])  # 100, 71, ..., 5
     ```
     """
-    labels = checked_class_labels(labels)
+    labels = as_class_labels(labels)
     as_int("seed", seed, 0)
     imbalance_factor = as_float(
         "imbalance_factor",

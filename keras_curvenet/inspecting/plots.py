@@ -5,6 +5,8 @@ They need matplotlib, which is imported when a picture is drawn.
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_images import image_of
@@ -72,21 +74,16 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
             continue
         color, style = _STYLES[name]
         seen = ~np.isnan(rows).all(axis=0)
-        low, high = np.nanquantile(rows[:, seen], [0.25, 0.75], axis=0)
-        ax.fill_between(epochs[seen], low, high, color=color, alpha=0.2, lw=0)
-        ax.plot(
-            epochs[seen],
-            np.nanmean(rows[:, seen], axis=0),
-            style,
-            color=color,
-            lw=2,
-            label=f"{name} (n = {len(rows):,})",
-        )
+        x, rows = epochs[seen], rows[:, seen]
+        low, high = np.nanquantile(rows, [0.25, 0.75], axis=0)
+        ax.fill_between(x, low, high, color=color, alpha=0.2, lw=0)
+        label = f"{name} (n = {len(rows):,})"
+        mean = np.nanmean(rows, axis=0)
+        ax.plot(x, mean, style, color=color, lw=2, label=label)
     ax.set_title("Loss curves by group: mean and middle half")
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss")
-    _finish(ax, "no sample with a finite loss")
-    return ax.figure
+    return _finished(ax, "no sample with a finite loss")
 
 
 def plot_sample_weights(weights, labels, true_labels=None, ax=None):
@@ -121,26 +118,17 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     kcn.plots.plot_sample_weights(weights, labels).savefig("weights.png")
     ```
     """
-    weights = np.asarray(weights)
-    if weights.ndim != 1 or weights.dtype.kind not in "iuf":
-        raise ValueError(
-            "Invalid value for argument `weights`. Expected one weight for "
-            f"each sample. Received: an array of shape {weights.shape} and "
-            f"dtype {weights.dtype}."
-        )
+    weights = as_weights("weights", weights, np.size(weights))
     weights = weights.astype(np.float64)
-    labels = _labels_like(weights, labels, "labels")
-    counts = np.bincount(labels[labels >= 0], minlength=1)
-    is_tail = tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
-    if true_labels is None:
-        groups = {"head": ~is_tail, "tail": is_tail}
-    else:
-        true_labels = _labels_like(weights, true_labels, "true_labels")
+    labels = _as_labels("labels", labels, len(weights))
+    is_tail = _is_tail(labels)
+    groups = {"head": ~is_tail, "tail": is_tail}
+    if true_labels is not None:
+        true_labels = _as_labels("true_labels", true_labels, len(weights))
         groups = _groups_of_labels(labels != true_labels, is_tail)
     ax = _axes(ax)
     finite = np.isfinite(weights) & (labels >= 0)
-    largest = max(1.02, weights[finite].max(initial=0.0))
-    bins = np.linspace(0.0, largest, 41)
+    bins = np.linspace(0.0, max(1.02, weights[finite].max(initial=0.0)), 41)
     for name, members in groups.items():
         group = weights[members & finite]
         if not len(group):
@@ -159,8 +147,7 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     ax.set_title("Sample weights by class frequency")
     ax.set_xlabel("sample weight")
     ax.set_ylabel("share of the group (%)")
-    _finish(ax, "no sample with a finite weight")
-    return ax.figure
+    return _finished(ax, "no sample with a finite weight")
 
 
 def plot_label_issues(
@@ -211,20 +198,18 @@ def plot_label_issues(
     kcn.plots.plot_label_issues(curves, images).savefig("issues.png")
     ```
     """
-    if max_images < 1:
-        raise ValueError(
-            "Invalid value for argument `max_images`. Expected an int >= 1. "
-            f"Received: max_images={max_images}."
-        )
+    as_int("max_images", max_images, 1)
     scores = label_quality_scores(curves)
     if sample_ids is None:
         issues, what = find_label_issues(curves), "label issues, worst first,"
+        nothing = "no label issues were found"
     else:
-        issues, what = _ids_of(curves, sample_ids), "given samples"
+        issues, what = _as_ids(sample_ids, curves.num_samples), "given samples"
+        nothing = "no samples were given"
     shown = issues[:max_images].tolist()
     pictures = [image_of(images, sample_id) for sample_id in shown]
     if predictions is not None:
-        predictions = predictions_like(curves, predictions)
+        predictions = as_class_probabilities(predictions, curves)
     columns = min(8, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
@@ -234,17 +219,12 @@ def plot_label_issues(
     )
     ax.axis("off")
     if not shown:
-        nothing = "no label issues were found"
-        if sample_ids is not None:
-            nothing = "no samples were given"
         ax.text(0.5, 0.5, nothing, ha="center")
-        return ax.figure
-    for place, (sample_id, picture) in enumerate(
-        zip(shown, pictures, strict=True)
-    ):
+    for place, sample_id in enumerate(shown):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1.0 - (row + 0.98) / rows
         cell = ax.inset_axes([left, bottom, 0.9 / columns, 0.58 / rows])
+        picture = pictures[place]
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
         given = name_of_class(curves.labels[sample_id], class_names)
         text = f"given: {given}\nquality {scores[sample_id]:.2f}"
@@ -272,8 +252,8 @@ def _axes(ax, size=(6.4, 4.0), integer_x=False):
     return ax
 
 
-def _finish(ax, nothing):
-    """A legend, or a word on why there is nothing to see."""
+def _finished(ax, nothing):
+    """The figure with a legend, or a word on why there is nothing to see."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
         if ax.dataLim.ymin >= 0.0:
@@ -281,6 +261,7 @@ def _finish(ax, nothing):
     else:
         place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, nothing, **place)
+    return ax.figure
 
 
 def _groups_of_curves(curves, true_labels):
@@ -289,19 +270,16 @@ def _groups_of_curves(curves, true_labels):
     if true_labels is None:
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
-    true_labels = _labels_like(curves.labels, true_labels, "true_labels")
+    true_labels = _as_labels("true_labels", true_labels, curves.num_samples)
     if true_labels.min() < 0:
         raise ValueError(
             "Invalid value for argument `true_labels`. Expected the class of "
             f"every sample. Received: {true_labels.min()} for some."
         )
-    counts = np.bincount(true_labels, minlength=1)
-    is_tail = tail_classes(counts, counts > 0)[true_labels]
-    groups = _groups_of_labels(curves.labels != true_labels, is_tail)
-    return {
-        name: members & (verdicts != "unseen")
-        for name, members in groups.items()
-    }
+    is_wrong = curves.labels != true_labels
+    groups = _groups_of_labels(is_wrong, _is_tail(true_labels))
+    seen = verdicts != "unseen"
+    return {name: members & seen for name, members in groups.items()}
 
 
 def _groups_of_labels(is_wrong, is_tail):
@@ -313,27 +291,43 @@ def _groups_of_labels(is_wrong, is_tail):
     }
 
 
-def _labels_like(values, labels, argument):
-    labels = np.asarray(labels)
-    if labels.shape != values.shape[:1] or labels.dtype.kind not in "iu":
+def _is_tail(labels):
+    """Bool `(num_samples,)`: samples of classes with few of these labels."""
+    counts = np.bincount(labels[labels >= 0], minlength=1)
+    return tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
+
+
+def _as_labels(argument, labels, num_samples):
+    labels = as_rows(argument, labels, num_samples)
+    if labels.dtype.kind not in "iu":
         raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected int labels of "
-            f"shape ({len(values)},), one for each sample. Received: "
-            f"{labels.dtype} of shape {labels.shape}."
+            f"Invalid value for argument `{argument}`. Expected an int for "
+            f"each sample. Received: {argument} of dtype {labels.dtype}."
         )
     return labels
 
 
-def predictions_like(curves, predictions):
-    """Class probabilities as an array; ValueError where they are not that."""
-    predictions = np.asarray(predictions)
-    expected = curves.num_samples, curves.num_classes
-    is_numbers = predictions.dtype.kind in "biuf"
-    if predictions.shape != expected or not is_numbers:
+def as_weights(argument, weights, num_samples):
+    """Weights as an array; ValueError where they are not numbers."""
+    weights = as_rows(argument, weights, num_samples)
+    if weights.dtype.kind not in "iuf":
         raise ValueError(
-            "Invalid value for argument `predictions`. Expected class "
-            f"probabilities of shape {expected}. Received: "
-            f"{predictions.dtype} of shape {predictions.shape}."
+            f"Invalid value for argument `{argument}`. Expected a number for "
+            f"each sample. Received: {argument} of dtype {weights.dtype}."
+        )
+    return weights
+
+
+def as_class_probabilities(predictions, curves):
+    """Predictions as an array; ValueError where they are no probabilities."""
+    predictions = as_rows("predictions", predictions, curves.num_samples, 2)
+    num_classes = curves.num_classes
+    is_numbers = predictions.dtype.kind in "biuf"
+    if predictions.shape[1] != num_classes or not is_numbers:
+        raise ValueError(
+            "Invalid value for argument `predictions`. Expected probabilities "
+            f"of {num_classes} classes. Received: {predictions.dtype} of shape "
+            f"{predictions.shape}."
         )
     sums = predictions.sum(axis=1, dtype=np.float64)
     num_refused = np.count_nonzero(~np.isfinite(sums))
@@ -346,15 +340,15 @@ def predictions_like(curves, predictions):
     return predictions
 
 
-def _ids_of(curves, sample_ids):
+def _as_ids(sample_ids, num_samples):
     ids = np.asarray(sample_ids)
     if ids.size == 0:
         return ids.astype(np.int64)
     is_ids = ids.ndim == 1 and ids.dtype.kind in "iu"
-    if not is_ids or ids.min() < 0 or ids.max() >= curves.num_samples:
+    if not is_ids or ids.min() < 0 or ids.max() >= num_samples:
         raise ValueError(
             "Invalid value for argument `sample_ids`. Expected ints from 0 to "
-            f"{curves.num_samples - 1}. Received: sample_ids={sample_ids}."
+            f"{num_samples - 1}. Received: sample_ids={sample_ids}."
         )
     return ids
 
