@@ -26,8 +26,8 @@ def corrupt_labels(
             `noise_rate * (1 - n_k / N)`; `"symmetric"` draws uniformly from
             all C classes, so that labels are really changed at a rate of
             `noise_rate * (C - 1) / C`; `"pair"` takes class `(k + 1) % C`.
-            `"uniform"`, the reference code's word for `"frequency"`, does the
-            same. Defaults to `"frequency"`.
+            `"uniform"` is the reference code's word for `"frequency"`;
+            elsewhere it means `"symmetric"`. Defaults to `"frequency"`.
         num_classes: Int >= 1, or None for the largest label plus one.
         seed: Int >= 0, of the draw. Defaults to 0.
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.label_quality import class_counts
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.workers import is_chief
 
@@ -21,13 +22,11 @@ class CurveTensorBoard(keras.callbacks.Callback):
     """Writes sample weights and label issues for TensorBoard.
 
     For `CurveWeightedModel.fit`, beside `keras.callbacks.TensorBoard`. Each
-    epoch: histograms of the sample weights, of all samples, of the classes'
-    means and of each of the first 20 classes; the mean weight of these
-    classes; and the logs `meta_loss`, `mean_weight` and
-    `effective_sample_size`. Once, when training begins: a table of the
-    estimated noise rates and, where images are given, pictures of the worst
-    label issues and of the loss curves by group, for which matplotlib is
-    needed.
+    epoch: histograms of the sample weights, of the classes' mean weights and of
+    the weights in each of the first 20 classes; these classes' mean weights;
+    and the logs `meta_loss`, `mean_weight` and `effective_sample_size`. When
+    training begins: a table of the estimated noise rates and, where images are
+    given, pictures of the worst label issues and of the loss curves by group.
 
     Args:
         log_dir: Path of the folder to write to.
@@ -36,8 +35,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
         class_names: Sequence of strings, or None for the classes' numbers.
 
     Raises:
-        ImportError: During `fit`, if images are given and matplotlib is not
-            installed.
+        ImportError: During `fit`, if images are given without matplotlib.
         ValueError: During `fit`, if the model is not a `CurveWeightedModel`.
 
     Example:
@@ -79,8 +77,8 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 "Expected it in the callbacks of `CurveWeightedModel.fit`. "
                 f"Received: model '{self.model.name}' without loss curves."
             )
-        folder = os.path.join(self.log_dir, "curves")
         if is_chief(self.model.distribute_strategy):
+            folder = os.path.join(self.log_dir, "curves")
             self._writer = tf.summary.create_file_writer(folder)
         else:
             self._writer = tf.summary.create_noop_writer()
@@ -119,18 +117,14 @@ class CurveTensorBoard(keras.callbacks.Callback):
     def _table_of_noise_rates(self, curves):
         """A Markdown table: each class, its samples, its estimated rate."""
         rates = estimate_noise_rates(curves)
-        seen = curves.labels[curves.labels >= 0]
-        counts = np.bincount(seen, minlength=curves.num_classes)
+        counts = class_counts(curves, curves.labels >= 0)
         rows = [
             "| class | samples | wrong labels (estimated) |",
             "|---|---|---|",
         ]
-        rows += [
-            f"| {self._name(label)} | {count:,} | {rate:.0%} |"
-            for label, (count, rate) in enumerate(
-                zip(counts, rates, strict=True)
-            )
-        ]
+        for label in range(curves.num_classes):
+            samples, rate = f"{counts[label]:,}", f"{rates[label]:.0%}"
+            rows.append(f"| {self._name(label)} | {samples} | {rate} |")
         return "\n".join(rows)
 
     def _name(self, label):

@@ -36,9 +36,8 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_quality_scores(curves).argmin()  # 2
     ```
@@ -51,13 +50,11 @@ def find_label_issues(
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    How many there are is estimated: samples fall into two groups, the typical
-    and the suspect ones, so that each group is most alike within. With margins,
-    there are at most as many as the network's early predictions allow: where
-    it is nearly sure of many labels, or contradicts few where it is sure, few
-    are wrong. With losses alone, where the groups are only the halves of one,
-    the suspects are those that lie far out of it. A warning says where margins
-    do not tell how many are wrong.
+    Samples fall into two groups, the typical and the suspect ones, so that
+    each group is most alike within. With margins, no more are suspect than the
+    network's early predictions allow; a warning says where margins do not tell
+    how many are wrong. With losses alone, where the groups are only the halves
+    of one, the suspects are those that lie far out of it.
 
     Reference: Otsu, "A threshold selection method from gray-level
     histograms", 1979, for the two groups; Tukey, "Exploratory data analysis",
@@ -65,25 +62,24 @@ def find_label_issues(
 
     Args:
         curves: `LossCurves` of two epochs or more.
-        noise_rate: None to estimate. Or a float in [0, 1], the share of
-            samples to find among all; or floats `(num_classes,)`, the shares to
-            find in each observed class.
+        noise_rate: None to estimate how many there are. Or a float in [0, 1],
+            the share of all samples to find; or floats `(num_classes,)`, the
+            shares to find in each observed class.
 
     Returns:
         Int64 ids.
 
     Raises:
         TypeError: If `curves` is not a `LossCurves`.
-        ValueError: If it has fewer than two epochs, or `noise_rate` is of
-            another shape or range.
+        ValueError: If it has fewer than two epochs, or `noise_rate` is no
+            such share.
 
     Example:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.find_label_issues(curves)  # [2]
     kcn.find_label_issues(curves, noise_rate=0.5)  # [2, 1]
@@ -129,9 +125,8 @@ def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[1, 1, 0, 0])
     kcn.estimate_noise_rates(curves)  # [0.5, 0.0]
     ```
@@ -158,9 +153,8 @@ def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[1, 1, 0, 0])
     kcn.estimate_class_counts(curves)  # [1, 2]
     ```

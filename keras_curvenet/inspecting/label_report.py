@@ -34,9 +34,8 @@ def label_report(curves, predictions=None, sample_weights=None):
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_report(curves).to_csv("report.csv", index=False)
     ```

@@ -29,9 +29,8 @@ def memorized_share(
     """How far the labels that look wrong were memorized in the end.
 
     As a network learns what is right, the likelihood that it gives to wrong
-    labels falls. It rises only where the network learns them one by one, and
-    then it goes on to do so in the training that follows. So it is compared
-    between early epochs and the last quarter.
+    labels falls. It rises, from early epochs to the last quarter, only where
+    the network learns them one by one, which it then goes on to do in training.
 
     Args:
         curves: `LossCurves`.

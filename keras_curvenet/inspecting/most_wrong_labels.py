@@ -21,8 +21,7 @@ _SUREST = 0.8
 # Of whatever class the network is sure: above this quantile.
 _SUREST_OF_ANY = 0.9
 
-# How many times as large the share of wrong labels can be among all samples as
-# among those.
+# Of all samples, so many times that share of wrong labels is possible.
 _MOST_BEYOND_SUREST = 2.0
 
 
@@ -33,7 +32,7 @@ def most_wrong_labels(curves: LossCurves, separation: float) -> float:
     labels of the samples it is surest of levels off at the share of right ones
     among their like: with labels that are all right it approaches 1, with a
     third of them wrong 2/3. It is read off at the 0.8 quantile of the samples
-    in the first quarter of the epochs, without the very first.
+    in the early epochs.
 
     A network that has learned little allows more than there are: it is unsure
     of hard samples, too. So the limit is at most twice the share of labels that
@@ -44,10 +43,7 @@ def most_wrong_labels(curves: LossCurves, separation: float) -> float:
 
     Args:
         curves: `LossCurves` of a crossentropy, with margins.
-        separation: Float, that of the two groups of margins.
-
-    Returns:
-        Float in [0, 1].
+        separation: Float, the share that `two_groups` of the margins gives.
     """
     size = curves.num_epochs
     early = _unexplained(curves.loss_columns[early_epochs(size)])
@@ -90,20 +86,15 @@ def _unexplained(columns: Sequence[npt.NDArray[np.float32]]) -> float:
 
 
 def _contradicted(curves: LossCurves, epochs: slice) -> npt.NDArray[np.bool_]:
-    """Which of the samples that a network is surest of have wrong labels.
+    """Bool, of the tenth of the samples that a network is surest of.
 
     Sure of whatever class: where it is not that of the label, the label is
     wrong, and not only hard to learn.
-
-    Returns:
-        Bool array, of a tenth of the samples: those that it is surest of.
     """
-    own = np.zeros(curves.num_samples)
-    others = np.zeros(curves.num_samples)
-    margin_columns = curves.margin_columns or []
-    for losses, margins in zip(
-        curves.loss_columns[epochs], margin_columns[epochs], strict=True
-    ):
+    own, others = np.zeros((2, curves.num_samples))
+    margin_columns = (curves.margin_columns or [])[epochs]
+    loss_columns = curves.loss_columns[epochs]
+    for losses, margins in zip(loss_columns, margin_columns, strict=True):
         own += np.nan_to_num(np.exp(-losses))
         with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
             of_other = np.exp(np.minimum(-losses - margins, 0.0))

@@ -9,6 +9,7 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_suspicion import check_curves
 from keras_curvenet.inspecting.sample_images import image_of
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
@@ -33,9 +34,9 @@ _STYLES = {
 def plot_loss_curves(curves, true_labels=None, ax=None):
     """Draws the mean loss curve of each group of samples.
 
-    The band around a curve holds the middle half of the group's samples.
-    Groups come from `sample_verdicts`, or, where the true labels are known,
-    from them. Samples that were never seen are left out.
+    The band around a curve holds the middle half of the group. Groups come
+    from the true labels where these are given, or else `sample_verdicts`.
+    Samples that were never seen are left out.
 
     Reference: Jiang et al., 2022, figure 1.
 
@@ -72,14 +73,12 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
         rows = rows[~np.isnan(rows).all(axis=1)]
         if not len(rows):
             continue
-        color, style = _STYLES[name]
+        style = _style(name, len(rows))
         seen = ~np.isnan(rows).all(axis=0)
         x, rows = epochs[seen], rows[:, seen]
         low, high = np.nanquantile(rows, [0.25, 0.75], axis=0)
-        ax.fill_between(x, low, high, color=color, alpha=0.2, lw=0)
-        label = f"{name} (n = {len(rows):,})"
-        mean = np.nanmean(rows, axis=0)
-        ax.plot(x, mean, style, color=color, lw=2, label=label)
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
+        ax.plot(x, np.nanmean(rows, axis=0), **style)
     ax.set_title("Loss curves by group: mean and middle half")
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss")
@@ -118,13 +117,13 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     kcn.plots.plot_sample_weights(weights, labels).savefig("weights.png")
     ```
     """
-    weights = as_weights("weights", weights, np.size(weights))
+    weights = as_numbers("weights", weights, np.size(weights))
     weights = weights.astype(np.float64)
-    labels = _as_labels("labels", labels, len(weights))
+    labels = as_numbers("labels", labels, len(weights), "iu")
     is_tail = _is_tail(labels)
     groups = {"head": ~is_tail, "tail": is_tail}
     if true_labels is not None:
-        true_labels = _as_labels("true_labels", true_labels, len(weights))
+        true_labels = as_numbers("true_labels", true_labels, len(weights), "iu")
         groups = _groups_of_labels(labels != true_labels, is_tail)
     ax = _axes(ax)
     finite = np.isfinite(weights) & (labels >= 0)
@@ -133,17 +132,9 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
         group = weights[members & finite]
         if not len(group):
             continue
-        color, style = _STYLES[name]
-        ax.hist(
-            group,
-            bins,
-            weights=np.full(len(group), 100.0 / len(group)),
-            histtype="step",
-            color=color,
-            linestyle=style,
-            lw=2,
-            label=f"{name} (n = {len(group):,})",
-        )
+        shares = np.full(len(group), 100.0 / len(group))
+        style = _style(name, len(group))
+        ax.hist(group, bins, weights=shares, histtype="step", **style)
     ax.set_title("Sample weights by class frequency")
     ax.set_xlabel("sample weight")
     ax.set_ylabel("share of the group (%)")
@@ -183,8 +174,8 @@ def plot_label_issues(
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If `images` are no images, or predictions or names do not
-            fit the curves.
+        ValueError: If images are no images, or an argument does not fit the
+            curves.
 
     Example:
 
@@ -236,6 +227,12 @@ def plot_label_issues(
     return ax.figure
 
 
+def _style(name, size):
+    color, linestyle = _STYLES[name]
+    label = f"{name} (n = {size:,})"
+    return {"color": color, "ls": linestyle, "lw": 2, "label": label}
+
+
 def _axes(ax, size=(6.4, 4.0), integer_x=False):
     if ax is not None:
         return ax
@@ -266,20 +263,21 @@ def _finished(ax, nothing):
 
 def _groups_of_curves(curves, true_labels):
     """Dict from a group's name to bool `(num_samples,)`."""
-    verdicts = sample_verdicts(curves)
     if true_labels is None:
+        verdicts = sample_verdicts(curves)
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
-    true_labels = _as_labels("true_labels", true_labels, curves.num_samples)
+    check_curves(curves)
+    true_labels = as_numbers(
+        "true_labels", true_labels, curves.num_samples, "iu"
+    )
     if true_labels.min() < 0:
         raise ValueError(
             "Invalid value for argument `true_labels`. Expected the class of "
             f"every sample. Received: {true_labels.min()} for some."
         )
     is_wrong = curves.labels != true_labels
-    groups = _groups_of_labels(is_wrong, _is_tail(true_labels))
-    seen = verdicts != "unseen"
-    return {name: members & seen for name, members in groups.items()}
+    return _groups_of_labels(is_wrong, _is_tail(true_labels))
 
 
 def _groups_of_labels(is_wrong, is_tail):
@@ -297,36 +295,27 @@ def _is_tail(labels):
     return tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
 
 
-def _as_labels(argument, labels, num_samples):
-    labels = as_rows(argument, labels, num_samples)
-    if labels.dtype.kind not in "iu":
+def as_numbers(argument, values, num_samples, kinds="iuf", rank=1):
+    """What `as_rows` returns; ValueError where it is of no such dtype."""
+    values = as_rows(argument, values, num_samples, rank)
+    if values.dtype.kind not in kinds:
         raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an int for "
-            f"each sample. Received: {argument} of dtype {labels.dtype}."
+            f"Invalid value for argument `{argument}`. Expected "
+            f"{'ints' if kinds == 'iu' else 'numbers'}. Received: {argument} "
+            f"of dtype {values.dtype}."
         )
-    return labels
-
-
-def as_weights(argument, weights, num_samples):
-    """Weights as an array; ValueError where they are not numbers."""
-    weights = as_rows(argument, weights, num_samples)
-    if weights.dtype.kind not in "iuf":
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a number for "
-            f"each sample. Received: {argument} of dtype {weights.dtype}."
-        )
-    return weights
+    return values
 
 
 def as_class_probabilities(predictions, curves):
-    """Predictions as an array; ValueError where they are no probabilities."""
-    predictions = as_rows("predictions", predictions, curves.num_samples, 2)
-    num_classes = curves.num_classes
-    is_numbers = predictions.dtype.kind in "biuf"
-    if predictions.shape[1] != num_classes or not is_numbers:
+    """Float `(num_samples, num_classes)`; ValueError where they are not."""
+    predictions = as_numbers(
+        "predictions", predictions, curves.num_samples, "biuf", rank=2
+    )
+    if predictions.shape[1] != curves.num_classes:
         raise ValueError(
             "Invalid value for argument `predictions`. Expected probabilities "
-            f"of {num_classes} classes. Received: {predictions.dtype} of shape "
+            f"of {curves.num_classes} classes. Received: predictions of shape "
             f"{predictions.shape}."
         )
     sums = predictions.sum(axis=1, dtype=np.float64)

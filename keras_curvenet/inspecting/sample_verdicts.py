@@ -37,9 +37,8 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.1, 0.6]])
+    losses = [[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.1, 0.6]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0, 0, 0, 0, 0, 1])
     kcn.sample_verdicts(curves)[-2:]  # ["suspect", "clean tail"]
     ```

@@ -7,7 +7,7 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.label_suspicion import check_curves
 from keras_curvenet.inspecting.plots import as_class_probabilities
-from keras_curvenet.inspecting.plots import as_weights
+from keras_curvenet.inspecting.plots import as_numbers
 from keras_curvenet.inspecting.report import report_arguments
 from keras_curvenet.inspecting.report.report_page import report_page
 from keras_curvenet.inspecting.report.report_table import with_names
@@ -110,7 +110,7 @@ def write_report(
     if images is not None:
         report_arguments.check_images(images, num_samples)
     if sample_weights is not None:
-        sample_weights = as_weights(
+        sample_weights = as_numbers(
             "sample_weights", sample_weights, num_samples
         )
     if predictions is not None:
