@@ -1,5 +1,7 @@
 """Long-tailed subsets of balanced data."""
 
+import reprlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -75,9 +77,9 @@ def long_tailed_indices(
     if max_per_class < 1 or (kept > counts).any():
         raise ValueError(
             "Invalid value for argument `max_per_class`. Expected an int >= 1 "
-            f"for which every class has enough of its {counts.tolist()} "
-            f"samples. Received: max_per_class={max_per_class}, which needs "
-            f"{kept}."
+            "for which every class has enough of its "
+            f"{reprlib.repr(counts.tolist())} samples. Received: max_per_class="
+            f"{max_per_class}, which needs {reprlib.repr(kept)}."
         )
     rng = np.random.default_rng(seed)
     chosen = [

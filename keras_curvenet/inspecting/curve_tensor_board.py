@@ -51,14 +51,8 @@ class CurveTensorBoard(keras.callbacks.Callback):
     layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
     weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
     weighted.compile("sgd", "sparse_categorical_crossentropy")
-    weighted.fit(
-        x,
-        y,
-        epochs=2,
-        loss_curves=curves,
-        meta_data=(x[:8], y[:8]),
-        callbacks=[kcn.CurveTensorBoard("logs")],
-    )
+    board = kcn.CurveTensorBoard("logs")
+    weighted.fit(x, y, epochs=2, loss_curves=curves, callbacks=[board])
     ```
     """
 
@@ -85,10 +79,10 @@ class CurveTensorBoard(keras.callbacks.Callback):
         with self._writer.as_default(step=0):
             tf.summary.text("noise_rates", self._table_of_noise_rates(curves))
             if self.images is not None:
-                sheet = plots.plot_label_issues(
+                issues = plots.plot_label_issues(
                     curves, self.images, class_names=self.class_names
                 )
-                tf.summary.image("label_issues", _picture(sheet))
+                tf.summary.image("label_issues", _picture(issues))
                 groups = plots.plot_loss_curves(curves)
                 tf.summary.image("loss_curves", _picture(groups))
 

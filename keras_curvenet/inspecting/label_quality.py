@@ -1,5 +1,7 @@
 """Which labels are probably wrong, from the curves alone."""
 
+import reprlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -96,7 +98,7 @@ def find_label_issues(
         raise ValueError(
             "Invalid value for argument `noise_rate`. Expected a float in "
             f"[0, 1], or {curves.num_classes} of them, one for each class. "
-            f"Received: noise_rate={noise_rate}."
+            f"Received: noise_rate={reprlib.repr(noise_rate)}."
         )
     if rates.ndim == 0:
         return order[: round(float(rates) * len(order))]

@@ -3,6 +3,8 @@
 They need matplotlib, which is imported when a picture is drawn.
 """
 
+import reprlib
+
 import numpy as np
 
 from keras_curvenet.checked_arguments import as_int
@@ -337,7 +339,7 @@ def _as_ids(sample_ids, num_samples):
     if not is_ids or ids.min() < 0 or ids.max() >= num_samples:
         raise ValueError(
             "Invalid value for argument `sample_ids`. Expected ints from 0 to "
-            f"{num_samples - 1}. Received: sample_ids={sample_ids}."
+            f"{num_samples - 1}. Received: sample_ids={reprlib.repr(ids)}."
         )
     return ids
 

@@ -38,8 +38,8 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
     ```python
     import keras_curvenet as kcn
 
-    losses = [[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.1, 0.6]]
-    curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0, 0, 0, 0, 0, 1])
+    losses = [[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.0, 0.6]]
+    curves = kcn.LossCurves(losses, labels=[0] * 8 + [1])
     kcn.sample_verdicts(curves)[-2:]  # ["suspect", "clean tail"]
     ```
     """
