@@ -1,6 +1,5 @@
 """CurveTensorBoard: what becomes of the sample weights, in TensorBoard."""
 
-import io
 import os
 
 import keras
@@ -127,6 +126,5 @@ class CurveTensorBoard(keras.callbacks.Callback):
 
 def _picture(figure):
     """A figure as one image `(1, height, width, 4)`."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return tf.image.decode_png(buffer.getvalue(), channels=4)[tf.newaxis]
+    png = tf.image.decode_png(plots.png_of(figure), channels=4)
+    return png[tf.newaxis]

@@ -3,6 +3,7 @@
 They need matplotlib, which is imported when a picture is drawn.
 """
 
+import io
 import reprlib
 
 import numpy as np
@@ -81,9 +82,8 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
         low, high = np.nanquantile(rows, [0.25, 0.75], axis=0)
         ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
         ax.plot(x, np.nanmean(rows, axis=0), **style)
-    ax.set_title("Loss curves by group: mean and middle half")
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("training loss")
+    title = "Loss curves by group: mean and middle half"
+    ax.set(title=title, xlabel="epoch", ylabel="training loss")
     return _finished(ax, "no sample with a finite loss")
 
 
@@ -137,9 +137,9 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
         shares = np.full(len(group), 100.0 / len(group))
         style = _style(name, len(group))
         ax.hist(group, bins, weights=shares, histtype="step", **style)
-    ax.set_title("Sample weights by class frequency")
-    ax.set_xlabel("sample weight")
-    ax.set_ylabel("share of the group (%)")
+    ylabel = "share of the group (%)"
+    title = "Sample weights by class frequency"
+    ax.set(title=title, xlabel="sample weight", ylabel=ylabel)
     return _finished(ax, "no sample with a finite weight")
 
 
@@ -229,6 +229,13 @@ def plot_label_issues(
     return ax.figure
 
 
+def png_of(figure):
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def _style(name, size):
     color, linestyle = _STYLES[name]
     label = f"{name} (n = {size:,})"
@@ -314,19 +321,14 @@ def as_class_probabilities(predictions, curves):
     predictions = as_numbers(
         "predictions", predictions, curves.num_samples, "biuf", rank=2
     )
-    if predictions.shape[1] != curves.num_classes:
-        raise ValueError(
-            "Invalid value for argument `predictions`. Expected probabilities "
-            f"of {curves.num_classes} classes. Received: predictions of shape "
-            f"{predictions.shape}."
-        )
     sums = predictions.sum(axis=1, dtype=np.float64)
     num_refused = np.count_nonzero(~np.isfinite(sums))
-    if num_refused:
+    if predictions.shape[1] != curves.num_classes or num_refused:
         raise ValueError(
-            "Invalid value for argument `predictions`. Expected finite class "
-            f"probabilities. Received: others for {num_refused} sample(s). "
-            "Set their rows to zero, for samples without predictions."
+            "Invalid value for argument `predictions`. Expected finite "
+            f"probabilities of {curves.num_classes} classes, zeros for samples "
+            f"without predictions. Received: others for {num_refused} "
+            f"sample(s), in predictions of shape {predictions.shape}."
         )
     return predictions
 

@@ -7,7 +7,6 @@ the browser load nothing, and run no script but ours.
 import base64
 import hashlib
 import importlib.resources
-import io
 
 import numpy as np
 
@@ -177,9 +176,10 @@ def _pictures(curves, sample_weights):
     """List of dicts with the URIs of pictures, and what they show."""
     pictures = []
     if (curves.labels >= 0).any():
+        figure = plots.plot_loss_curves(curves)
         pictures.append(
             {
-                "uri": _picture(plots.plot_loss_curves(curves)),
+                "uri": data_uri(plots.png_of(figure), "png"),
                 "text": "Mean loss curve of samples that are probably labelled "
                 "rightly, in frequent (head) and rare (tail) classes, and of "
                 "suspects. The bands hold the middle half of each group.",
@@ -189,18 +189,12 @@ def _pictures(curves, sample_weights):
             figure = plots.plot_sample_weights(sample_weights, curves.labels)
             pictures.append(
                 {
-                    "uri": _picture(figure),
+                    "uri": data_uri(plots.png_of(figure), "png"),
                     "text": "How much the samples of frequent (head) and rare "
                     "(tail) classes weigh in training.",
                 }
             )
     return pictures
-
-
-def _picture(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return data_uri(buffer.getvalue(), "png")
 
 
 def _own_file(name):
