@@ -372,7 +372,7 @@ WRONG_USES = {
         lambda: kcn.label_report(curves(), predictions=np.zeros((2, 2))),
         ValueError,
         "argument `predictions`",
-        "Received: an array of shape",
+        "Received: predictions of shape (2, 2).",
     ),
     "plots curves": (
         lambda: kcn.plots.plot_loss_curves(values),
@@ -384,7 +384,7 @@ WRONG_USES = {
         lambda: kcn.plots.plot_sample_weights("w", curves()),
         ValueError,
         "argument `weights`",
-        "Received: an array of shape",
+        "Received: weights of shape ().",
     ),
     "plots issues": (
         lambda: kcn.plots.plot_label_issues(curves(), images=x[:3]),

@@ -18,10 +18,10 @@ from keras_curvenet.allocating.curve_net import weights_of_all
 from keras_curvenet.allocating.fit_arguments import with_curves
 from keras_curvenet.allocating.meta_set import meta_set
 from keras_curvenet.allocating.training_loss import TrainingLoss
-from keras_curvenet.inspecting.known_by_heart import known_by_heart
-from keras_curvenet.inspecting.known_by_heart import stay_unlearned
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
+from keras_curvenet.inspecting.memorization import memorized_share
+from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.distributed_data import refuse_different_data
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -89,9 +89,9 @@ def prepared_curves(loss_curves, reads_margins=True):
     curves = _centered_rows(loss_curves, reads_margins)
     scores = label_quality_scores(loss_curves)
     looks_wrong = scores < 0.5
-    caution = _MOST_CAUTION * known_by_heart(loss_curves, looks_wrong)
+    caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
     start = quality_logits(scores, lowered_by=caution)
-    may_know = not stay_unlearned(loss_curves, looks_wrong)
+    may_know = not wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
     return PreparedCurves(curves, loss_curves.labels, start, may_know)
 
 

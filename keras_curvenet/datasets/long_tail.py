@@ -1,11 +1,13 @@
 """Long-tailed subsets of balanced data."""
 
+import reprlib
+
 import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.datasets.class_labels import checked_class_labels
+from keras_curvenet.datasets.label_noise import as_class_labels
 
 
 def long_tailed_indices(
@@ -49,7 +51,7 @@ def long_tailed_indices(
     np.bincount(labels[rows])  # 100, 71, ..., 5
     ```
     """
-    labels = checked_class_labels(labels)
+    labels = as_class_labels(labels)
     as_int("seed", seed, 0)
     imbalance_factor = as_float(
         "imbalance_factor",
@@ -75,9 +77,9 @@ def long_tailed_indices(
     if max_per_class < 1 or (kept > counts).any():
         raise ValueError(
             "Invalid value for argument `max_per_class`. Expected an int >= 1 "
-            f"for which every class has enough of its {counts.tolist()} "
-            f"samples. Received: max_per_class={max_per_class}, which needs "
-            f"{kept}."
+            "for which every class has enough of its "
+            f"{reprlib.repr(counts.tolist())} samples. Received: max_per_class="
+            f"{max_per_class}, which needs {reprlib.repr(kept)}."
         )
     rng = np.random.default_rng(seed)
     chosen = [

@@ -1,6 +1,5 @@
 """CurveTensorBoard: what becomes of the sample weights, in TensorBoard."""
 
-import io
 import os
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.label_quality import class_counts
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.workers import is_chief
 
@@ -21,13 +21,11 @@ class CurveTensorBoard(keras.callbacks.Callback):
     """Writes sample weights and label issues for TensorBoard.
 
     For `CurveWeightedModel.fit`, beside `keras.callbacks.TensorBoard`. Each
-    epoch: histograms of the sample weights, of all samples, of the classes'
-    means and of each of the first 20 classes; the mean weight of these
-    classes; and the logs `meta_loss`, `mean_weight` and
-    `effective_sample_size`. Once, when training begins: a table of the
-    estimated noise rates and, where images are given, pictures of the worst
-    label issues and of the loss curves by group, for which matplotlib is
-    needed.
+    epoch: histograms of the sample weights, of the classes' mean weights and of
+    the weights in each of the first 20 classes; these classes' mean weights;
+    and the logs `meta_loss`, `mean_weight` and `effective_sample_size`. When
+    training begins: a table of the estimated noise rates and, where images are
+    given, pictures of the worst label issues and of the loss curves by group.
 
     Args:
         log_dir: Path of the folder to write to.
@@ -36,8 +34,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
         class_names: Sequence of strings, or None for the classes' numbers.
 
     Raises:
-        ImportError: During `fit`, if images are given and matplotlib is not
-            installed.
+        ImportError: During `fit`, if images are given without matplotlib.
         ValueError: During `fit`, if the model is not a `CurveWeightedModel`.
 
     Example:
@@ -53,14 +50,8 @@ class CurveTensorBoard(keras.callbacks.Callback):
     layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
     weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
     weighted.compile("sgd", "sparse_categorical_crossentropy")
-    weighted.fit(
-        x,
-        y,
-        epochs=2,
-        loss_curves=curves,
-        meta_data=(x[:8], y[:8]),
-        callbacks=[kcn.CurveTensorBoard("logs")],
-    )
+    board = kcn.CurveTensorBoard("logs")
+    weighted.fit(x, y, epochs=2, loss_curves=curves, callbacks=[board])
     ```
     """
 
@@ -79,18 +70,18 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 "Expected it in the callbacks of `CurveWeightedModel.fit`. "
                 f"Received: model '{self.model.name}' without loss curves."
             )
-        folder = os.path.join(self.log_dir, "curves")
         if is_chief(self.model.distribute_strategy):
+            folder = os.path.join(self.log_dir, "curves")
             self._writer = tf.summary.create_file_writer(folder)
         else:
             self._writer = tf.summary.create_noop_writer()
         with self._writer.as_default(step=0):
             tf.summary.text("noise_rates", self._table_of_noise_rates(curves))
             if self.images is not None:
-                sheet = plots.plot_label_issues(
+                issues = plots.plot_label_issues(
                     curves, self.images, class_names=self.class_names
                 )
-                tf.summary.image("label_issues", _picture(sheet))
+                tf.summary.image("label_issues", _picture(issues))
                 groups = plots.plot_loss_curves(curves)
                 tf.summary.image("loss_curves", _picture(groups))
 
@@ -119,18 +110,14 @@ class CurveTensorBoard(keras.callbacks.Callback):
     def _table_of_noise_rates(self, curves):
         """A Markdown table: each class, its samples, its estimated rate."""
         rates = estimate_noise_rates(curves)
-        seen = curves.labels[curves.labels >= 0]
-        counts = np.bincount(seen, minlength=curves.num_classes)
+        counts = class_counts(curves, curves.labels >= 0)
         rows = [
             "| class | samples | wrong labels (estimated) |",
             "|---|---|---|",
         ]
-        rows += [
-            f"| {self._name(label)} | {count:,} | {rate:.0%} |"
-            for label, (count, rate) in enumerate(
-                zip(counts, rates, strict=True)
-            )
-        ]
+        for label in range(curves.num_classes):
+            samples, rate = f"{counts[label]:,}", f"{rates[label]:.0%}"
+            rows.append(f"| {self._name(label)} | {samples} | {rate} |")
         return "\n".join(rows)
 
     def _name(self, label):
@@ -139,6 +126,5 @@ class CurveTensorBoard(keras.callbacks.Callback):
 
 def _picture(figure):
     """A figure as one image `(1, height, width, 4)`."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return tf.image.decode_png(buffer.getvalue(), channels=4)[tf.newaxis]
+    png = tf.image.decode_png(plots.png_of(figure), channels=4)
+    return png[tf.newaxis]

@@ -1,5 +1,7 @@
 """Which labels are probably wrong, from the curves alone."""
 
+import reprlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,9 +9,7 @@ from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
 from keras_curvenet.probing.loss_curves import LossCurves
 
-# Typical scores are then about 0.02 and 0.98. Sample weights start there: with
-# 4, accuracy was 0.9 points lower (`benchmarks/RESULTS.md`, "What did not
-# help").
+# Typical scores are then about 0.02 and 0.98. Sample weights start there.
 _LOGIT_GAP = 8.0
 
 
@@ -20,9 +20,8 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     the mean of the observed class; losses are, where there are no margins.
     Scores are below 0.5 for the samples that `find_label_issues` finds.
 
-    Scores rank samples; they are not calibrated probabilities. How well they
-    rank: `benchmarks/RESULTS.md`, "What the curves find". Of fewer than some
-    hundred samples, several are below 0.5 although all labels are right.
+    Scores rank samples; they are not calibrated probabilities. Of fewer than
+    some hundred samples, several are below 0.5 although all labels are right.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -39,9 +38,8 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_quality_scores(curves).argmin()  # 2
     ```
@@ -54,13 +52,11 @@ def find_label_issues(
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    How many there are is estimated: samples fall into two groups, the typical
-    and the suspect ones, so that each group is most alike within. With margins,
-    there are at most as many as the network's early predictions allow: where
-    it is nearly sure of many labels, or contradicts few where it is sure, few
-    are wrong. With losses alone, where the groups are only the halves of one,
-    the suspects are those that lie far out of it. A warning says where margins
-    do not tell how many are wrong.
+    Samples fall into two groups, the typical and the suspect ones, so that
+    each group is most alike within. With margins, no more are suspect than the
+    network's early predictions allow; a warning says where margins do not tell
+    how many are wrong. With losses alone, where the groups are only the halves
+    of one, the suspects are those that lie far out of it.
 
     Reference: Otsu, "A threshold selection method from gray-level
     histograms", 1979, for the two groups; Tukey, "Exploratory data analysis",
@@ -68,25 +64,24 @@ def find_label_issues(
 
     Args:
         curves: `LossCurves` of two epochs or more.
-        noise_rate: None to estimate. Or a float in [0, 1], the share of
-            samples to find among all; or floats `(num_classes,)`, the shares to
-            find in each observed class.
+        noise_rate: None to estimate how many there are. Or a float in [0, 1],
+            the share of all samples to find; or floats `(num_classes,)`, the
+            shares to find in each observed class.
 
     Returns:
         Int64 ids.
 
     Raises:
         TypeError: If `curves` is not a `LossCurves`.
-        ValueError: If it has fewer than two epochs, or `noise_rate` is of
-            another shape or range.
+        ValueError: If it has fewer than two epochs, or `noise_rate` is no
+            such share.
 
     Example:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.find_label_issues(curves)  # [2]
     kcn.find_label_issues(curves, noise_rate=0.5)  # [2, 1]
@@ -98,23 +93,20 @@ def find_label_issues(
     if noise_rate is None:
         return order[_scores(suspicion)[order] < 0.5]
     rates = np.asarray(noise_rate, dtype=np.float64)
-    if (
-        rates.shape not in ((), (curves.num_classes,))
-        or not ((rates >= 0.0) & (rates <= 1.0)).all()
-    ):
+    is_shape = rates.shape in ((), (curves.num_classes,))
+    if not is_shape or not ((rates >= 0.0) & (rates <= 1.0)).all():
         raise ValueError(
             "Invalid value for argument `noise_rate`. Expected a float in "
             f"[0, 1], or {curves.num_classes} of them, one for each class. "
-            f"Received: noise_rate={noise_rate}."
+            f"Received: noise_rate={reprlib.repr(noise_rate)}."
         )
     if rates.ndim == 0:
         return order[: round(float(rates) * len(order))]
-    found = [
-        members[: round(rate * len(members))]
-        for label, rate in enumerate(rates)
-        for members in [order[curves.labels[order] == label]]
-    ]
-    return order[np.isin(order, np.concatenate(found))]
+    is_found = np.zeros(len(order), bool)
+    for label, rate in enumerate(rates):
+        places = np.flatnonzero(curves.labels[order] == label)
+        is_found[places[: round(rate * len(places))]] = True
+    return order[is_found]
 
 
 def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
@@ -135,17 +127,15 @@ def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[1, 1, 0, 0])
     kcn.estimate_noise_rates(curves)  # [0.5, 0.0]
     ```
     """
     scores = label_quality_scores(curves)
-    return _counts(curves, scores < 0.5) / np.maximum(
-        _counts(curves, ~np.isnan(scores)), 1
-    )
+    counts = class_counts(curves, ~np.isnan(scores))
+    return class_counts(curves, scores < 0.5) / np.maximum(counts, 1)
 
 
 def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
@@ -165,21 +155,21 @@ def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[1, 1, 0, 0])
     kcn.estimate_class_counts(curves)  # [1, 2]
     ```
     """
-    return right_label_counts(curves, label_quality_scores(curves))
+    return class_counts(curves, label_quality_scores(curves) >= 0.5)
 
 
-def right_label_counts(
-    curves: LossCurves, scores: npt.NDArray[np.float64]
+def class_counts(
+    curves: LossCurves, chosen: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Int64 `(num_classes,)`: samples of each class with scores >= 0.5."""
-    return _counts(curves, scores >= 0.5)
+    """Int64 `(num_classes,)`: how many of the chosen samples each class has."""
+    labels = curves.labels[chosen & (curves.labels >= 0)]
+    return np.bincount(labels, minlength=curves.num_classes)
 
 
 def quality_logits(
@@ -202,41 +192,18 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
     Between the means of the two groups, the logit falls by `_LOGIT_GAP`.
     """
     values, num_suspects = suspicion
-    seen = ~np.isnan(values)
-    scores = np.full(values.size, np.nan)
-    if seen.any():
-        ranked = np.sort(values[seen])[::-1]
-        threshold, slope = _decision(ranked, num_suspects)
-        # Beyond 700, the exponential would not be finite.
-        logits = np.minimum(slope * (values[seen] - threshold), 700.0)
-        scores[seen] = 1.0 / (1.0 + np.exp(logits))
-    return scores
-
-
-def _decision(
-    ranked: npt.NDArray[np.float64], num_suspects: int
-) -> tuple[float, float]:
-    """Threshold of suspicion, and slope of the scores' logistic function.
-
-    Args:
-        ranked: Float `(n,)`, suspicion from the most to the least.
-        num_suspects: Int, how many of them are above the threshold.
-    """
+    ranked = np.sort(values)[::-1]
+    ranked = ranked[~np.isnan(ranked)]
     upper, lower = ranked[:num_suspects], ranked[num_suspects:]
-    if not upper.size or not lower.size:
-        spread = max(np.ptp(ranked), 1e-12)
-        threshold = ranked[0] if lower.size else ranked[-1] - spread
-        return threshold, _LOGIT_GAP / spread
-    threshold = (upper[-1] + lower[0]) / 2.0
-    gap = max(upper.mean() - lower.mean(), 1e-12)
-    return threshold, _LOGIT_GAP / gap
-
-
-def _counts(
-    curves: LossCurves, chosen: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
-    """Int64 `(num_classes,)`: how many of the chosen samples each class has."""
-    return np.bincount(
-        curves.labels[chosen & (curves.labels >= 0)],
-        minlength=curves.num_classes,
-    )
+    if not ranked.size:
+        return np.full(values.size, np.nan)
+    if upper.size and lower.size:
+        threshold = (upper[-1] + lower[0]) / 2.0
+        gap = max(upper.mean() - lower.mean(), 1e-12)
+    else:
+        gap = max(np.ptp(ranked), 1e-12)
+        threshold = ranked[0] if lower.size else ranked[-1] - gap
+    # Beyond 700, the exponential would not be finite.
+    logits = np.minimum(_LOGIT_GAP / gap * (values - threshold), 700.0)
+    scores: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(logits))
+    return scores

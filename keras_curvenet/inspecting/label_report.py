@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 
@@ -33,9 +34,8 @@ def label_report(curves, predictions=None, sample_weights=None):
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]])
+    losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_report(curves).to_csv("report.csv", index=False)
     ```
@@ -56,27 +56,13 @@ def label_report(curves, predictions=None, sample_weights=None):
         "verdict": sample_verdicts(curves),
     }
     if predictions is not None:
-        predictions = _rows(predictions, curves, "predictions", 2)
-        was_seen = predictions.any(axis=1)
-        columns["suggested_label"] = np.where(
-            was_seen, predictions.argmax(axis=1), -1
-        )
+        predictions = as_rows("predictions", predictions, len(scores), rank=2)
+        has_any = predictions.any(axis=1)
+        suggested = np.where(has_any, predictions.argmax(axis=1), -1)
+        columns["suggested_label"] = suggested
     if sample_weights is not None:
-        columns["sample_weight"] = _rows(
-            sample_weights, curves, "sample_weights", 1
-        )
+        weights = as_rows("sample_weights", sample_weights, len(scores))
+        columns["sample_weight"] = weights
     return pd.DataFrame(columns).sort_values(
         "score", kind="stable", ignore_index=True
     )
-
-
-def _rows(values, curves, argument, rank):
-    """An array with a row for each sample, checked."""
-    values = np.asarray(values)
-    if values.ndim != rank or len(values) != curves.num_samples:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a row for each "
-            f"of {curves.num_samples} samples. Received: an array of shape "
-            f"{values.shape}."
-        )
-    return values

@@ -1,35 +1,35 @@
 """How suspicious every label is, and how many are probably wrong."""
 
-import weakref
+from collections.abc import Callable
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.inspecting.most_wrong_labels import most_wrong_labels
-from keras_curvenet.inspecting.two_groups import two_groups
-from keras_curvenet.inspecting.unlearned_classes import (
-    judged_by_what_was_learned,
-)
+from keras_curvenet.inspecting.unlearned_classes import spare_unlearned_classes
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
-# How much of a sample's class is subtracted from its evidence. Nothing makes
-# hard and rare classes look wrong; all of it hides wrong labels where they are
-# most of a class. Whichever tells two groups apart best is taken.
+_Array = npt.NDArray[Any]
+
+# How much of a class's mean is subtracted from its samples' evidence. Nothing
+# makes hard and rare classes look wrong; all of it hides wrong labels where
+# they are most of a class. Whichever tells two groups apart best is taken.
 _CLASS_SHARES = (0.25, 0.5)
 
-# Samples of all classes that a class's mean evidence is shrunk toward.
+# A class's mean counts as this many more samples of the mean of all classes.
 _SHRINKAGE = 2.0
 
-# Where losses do not fall into two groups (share of the variance between them
-# below this), a sample is suspect only if it is far out as well: this many
+# Where losses do not fall into two groups (the share of `two_groups` is below
+# this), a sample is suspect only if it is far out as well: this many
 # interquartile ranges above the third quartile.
 _LEAST_SEPARATION = 0.7
 _FAR_OUT = 3.0
 
-# What curves said; they do not change, and many functions ask.
-_KNOWN: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# Of more values, every so many is enough to choose a threshold among.
+_MOST_THRESHOLDS = 1_000_000
 
 
 class LabelSuspicion(NamedTuple):
@@ -48,18 +48,17 @@ class LabelSuspicion(NamedTuple):
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     """How suspicious every label is, from margins where there are any.
 
-    The evidence of an epoch is the loss, or the margin m as tanh(-m / 2): minus
-    the difference of two probabilities, in which no single epoch outweighs the
-    others. It is averaged over some epochs, and a part of the class's mean is
-    subtracted. Of four ranges of epochs (all, the first half, the last three
-    quarters, the last half) and two parts, those are taken under which the
-    samples fall most clearly into two groups: late epochs tell more while a
-    network learns slowly, early ones once it knows wrong labels by heart.
+    The evidence of an epoch is the loss, or the margin m as tanh(-m / 2): the
+    difference of two probabilities, so that no single epoch outweighs the
+    others. It is averaged over a range of epochs, and a part of the class's
+    mean is subtracted. The range (all epochs, the first half, the last three
+    quarters, the last half) and the part are those under which the samples
+    fall most clearly into two groups: late epochs tell more while a network
+    learns slowly, early ones once it has memorized wrong labels.
 
-    How many are suspect: as many as are in the upper group; of margins, at
-    most as many as `most_wrong_labels` allows, and not many more of a class
-    that the network has not learned (`judged_by_what_was_learned`). How well
-    that works: `benchmarks/RESULTS.md`, "What the curves find".
+    As many labels are suspect as are in the upper group; of margins, at most
+    as many as `most_wrong_labels` allows, and not many more of a class that
+    the network has not learned (`spare_unlearned_classes`).
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -68,47 +67,15 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
         TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
     """
-    checked_curves(curves)
-    if curves not in _KNOWN:
-        _KNOWN[curves] = _suspicion(curves)
-    return _KNOWN[curves]
+    check_curves(curves)
+    # Curves do not change, and many functions ask: the answer stays with them.
+    answers: dict[str, LabelSuspicion] = vars(curves)
+    if "_label_suspicion" not in answers:
+        answers["_label_suspicion"] = _label_suspicion(curves)
+    return answers["_label_suspicion"]
 
 
-def _suspicion(curves):
-    """What `label_suspicion` says the first time it is asked."""
-    columns = curves.margin_columns or curves.loss_columns
-    unseen = never_seen(columns)
-    values = np.full(curves.num_samples, np.nan)
-    if unseen.all():
-        return LabelSuspicion(values, 0)
-    seen = ~unseen if unseen.any() else slice(None)
-    labels = curves.labels[seen]
-    has_margins = curves.margin_columns is not None
-
-    def filled(column):
-        statistics = curves.statistics_of(column)
-        return statistics.filled(column, curves.labels)[seen]
-
-    def evidence(column):
-        return np.tanh(filled(-column) / 2.0) if has_margins else filled(column)
-
-    values[seen], epochs, share = _most_telling(columns, evidence, labels)
-    if not has_margins:
-        return LabelSuspicion(values, _num_high_losses(values[seen]))
-
-    raw = _sum(columns[slice(*epochs)], lambda column: filled(-column))
-    raw = _relative(raw / (epochs[1] - epochs[0]), labels, share)
-    threshold, separation = two_groups(raw)
-    num_low_margins = np.count_nonzero(raw > threshold)
-    most = most_wrong_labels(curves, separation)
-    num_suspects = min(num_low_margins, round(most * len(labels)))
-    values[seen], num_suspects = judged_by_what_was_learned(
-        values[seen], num_suspects, labels
-    )
-    return LabelSuspicion(values, num_suspects)
-
-
-def checked_curves(curves):
+def check_curves(curves: Any) -> None:
     """Raises TypeError or ValueError where nothing can be read off."""
     if not isinstance(curves, LossCurves):
         raise TypeError(
@@ -123,18 +90,68 @@ def checked_curves(curves):
         )
 
 
-def _sum(columns, evidence):
-    """Float64 `(n,)`: the evidence of columns, a column at a time."""
-    return sum(evidence(column).astype(np.float64) for column in columns)
+def two_groups(values: _Array) -> tuple[float, float]:
+    """The threshold with most variance between its two sides, and its share.
+
+    Values above the threshold are the upper group; it is empty where all
+    values are equal. The share is that of the variance which lies between the
+    groups: of a normal distribution 0.64, of an exponential one 0.65, of a
+    uniform one 0.75.
+
+    Reference: Otsu, "A threshold selection method from gray-level
+    histograms", 1979.
+    """
+    values = np.sort(values)
+    if np.ptp(values) <= 1e-12 * max(1.0, abs(values[-1])):
+        return values[-1], 0.0
+    sums = np.cumsum(values)
+    size = np.arange(1, values.size, max(1, values.size // _MOST_THRESHOLDS))
+    lower = sums[size - 1] / size
+    upper = (sums[-1] - sums[size - 1]) / (values.size - size)
+    share = size / values.size * (1.0 - size / values.size)
+    between = share * (upper - lower) ** 2
+    between[values[size] == values[size - 1]] = 0.0  # Not between equals.
+    best = between.argmax()
+    threshold = (values[size[best]] + values[size[best] - 1]) / 2.0
+    return threshold, between[best] / values.var()
 
 
-def _most_telling(columns, evidence, labels):
-    """Relative evidence that separates samples best, and how it was made.
+def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
+    columns = curves.margin_columns or curves.loss_columns
+    unseen = never_seen(columns)
+    values = np.full(curves.num_samples, np.nan)
+    if unseen.all():
+        return LabelSuspicion(values, 0)
+    seen = ~unseen if unseen.any() else slice(None)
+    labels = curves.labels[seen]
+    has_margins = curves.margin_columns is not None
 
-    Args:
-        columns: List of columns, of two epochs or more.
-        evidence: Function of a column to float `(n,)`.
-        labels: Int `(n,)`.
+    def filled(column: _Array) -> _Array:
+        statistics = curves.statistics_of(column)
+        return statistics.filled(column, curves.labels)[seen]
+
+    def evidence(column: _Array) -> _Array:
+        return np.tanh(filled(-column) / 2.0) if has_margins else filled(column)
+
+    values[seen], epochs, share = _most_telling(columns, evidence, labels)
+    if not has_margins:
+        return LabelSuspicion(values, _num_high_losses(values[seen]))
+
+    low = _sum(columns[slice(*epochs)], lambda column: filled(-column))
+    low = _relative(low / (epochs[1] - epochs[0]), labels, share)
+    threshold, separation = two_groups(low)
+    most = round(most_wrong_labels(curves, separation) * len(labels))
+    num_suspects = min(int(np.count_nonzero(low > threshold)), most)
+    values[seen], num_suspects = spare_unlearned_classes(
+        values[seen], num_suspects, labels
+    )
+    return LabelSuspicion(values, num_suspects)
+
+
+def _most_telling(
+    columns: list[_Array], evidence: Callable[[_Array], _Array], labels: _Array
+) -> tuple[_Array, tuple[int, int], float]:
+    """The relative evidence that separates samples best, and how it was made.
 
     Returns:
         Tuple of the relative evidence, the range of epochs and the class's
@@ -144,39 +161,38 @@ def _most_telling(columns, evidence, labels):
     # All ranges are made of these three parts, each read once.
     limits = (0, size // 4, size // 2, size)
     parts = {
-        limits[i : i + 2]: _sum(columns[slice(*limits[i : i + 2])], evidence)
-        for i in range(3)
+        part: _sum(columns[slice(*part)], evidence)
+        for part in zip(limits, limits[1:], strict=False)
     }
-    best = None
-    for epochs in dict.fromkeys(
-        [(0, size), (0, size // 2), (size // 4, size), (size // 2, size)]
-    ):
-        if epochs[0] == epochs[1]:
-            continue
-        mean = sum(
-            part
-            for (first, last), part in parts.items()
-            if epochs[0] <= first and last <= epochs[1]
-        ) / (epochs[1] - epochs[0])
+    ranges = [(0, size), (0, size // 2), (size // 4, size), (size // 2, size)]
+    best: tuple[Any, ...] = (-1.0,)
+    for first, last in dict.fromkeys(ranges):
+        inside = [parts[p] for p in parts if first <= p[0] and p[1] <= last]
+        mean = sum(inside) / (last - first)
         for share in _CLASS_SHARES:
             relative = _relative(mean, labels, share)
             separation = two_groups(relative)[1]
-            if best is None or separation > best[0]:
-                best = separation, relative, epochs, share
+            if separation > best[0]:
+                best = separation, relative, (first, last), share
     return best[1:]
 
 
-def _relative(values, labels, share):
+def _sum(columns: list[_Array], evidence: Callable[[_Array], _Array]) -> Any:
+    """Float64 `(n,)`: the evidence of columns, a column at a time."""
+    return sum(evidence(column).astype(np.float64) for column in columns)
+
+
+def _relative(values: _Array, labels: _Array, share: float) -> _Array:
     """Mean evidence, minus a share of the class's mean."""
-    counts = np.bincount(labels)
-    means = np.bincount(labels, values) + _SHRINKAGE * values.mean()
-    return values - share * (means / (counts + _SHRINKAGE))[labels]
+    sums = np.bincount(labels, values) + _SHRINKAGE * values.mean()
+    means: _Array = sums / (np.bincount(labels) + _SHRINKAGE)
+    return values - share * means[labels]
 
 
-def _num_high_losses(suspicion):
+def _num_high_losses(suspicion: _Array) -> int:
     """How many samples are in the upper group, or far out of the only one."""
     threshold, separation = two_groups(suspicion)
     if separation < _LEAST_SEPARATION:
         first, third = np.quantile(suspicion, [0.25, 0.75])
         threshold = max(threshold, third + _FAR_OUT * (third - first))
-    return np.count_nonzero(suspicion > threshold)
+    return int(np.count_nonzero(suspicion > threshold))

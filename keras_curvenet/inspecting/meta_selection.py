@@ -9,8 +9,8 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.probing.loss_curves import LossCurves
 
-# Share of the samples with probably right labels, the best of a class, that
-# meta samples are drawn from. Drawing lets them be more than the easiest.
+# The share of a class's probably right labels, the best, that meta samples are
+# drawn from: drawn, they are not only the easiest.
 _DRAWN_FROM = 0.5
 
 
@@ -20,10 +20,9 @@ def select_meta_samples(
     """Ids of a balanced set of samples whose labels are probably right.
 
     Of each observed class, samples are drawn from the better half of those
-    whose label quality is at least 0.5, or, where that half is smaller than
-    `samples_per_class`, the best are taken. A class with too few gives what it
-    has; if it has none, samples are drawn from the better half of the class. A
-    warning names such classes.
+    whose label quality is at least 0.5, or the best are taken where that half
+    is too small. A class with too few gives what it has; one with none, samples
+    of its better half. A warning names such classes.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -35,8 +34,8 @@ def select_meta_samples(
 
     Raises:
         TypeError: If `curves` is not a `LossCurves`.
-        ValueError: If it has fewer than two epochs or no sample that was ever
-            seen, or `samples_per_class` is not a positive int.
+        ValueError: If it has fewer than two epochs or no sample that was
+            seen, or another argument is no such int.
 
     Example:
 
@@ -62,36 +61,30 @@ def select_meta_samples(
         )
     rng = np.random.default_rng(seed)
     chosen, short, suspect = [], [], []
-    for label in np.unique(curves.labels[best_first]):
+    for label in np.unique(curves.labels[best_first]).tolist():
         members = best_first[curves.labels[best_first] == label]
         num_right = np.count_nonzero(scores[members] >= 0.5)
         if num_right == 0:
-            suspect.append(int(label))
+            suspect.append(label)
             pool = members[: -(-len(members) // 2)]
         else:
             size = max(int(_DRAWN_FROM * num_right), samples_per_class)
             pool = members[: min(size, num_right)]
         size = min(samples_per_class, len(pool))
         if size < samples_per_class:
-            short.append(int(label))
+            short.append(label)
         chosen.append(rng.choice(pool, size, replace=False))
-    _warn(short, suspect, samples_per_class)
-    return np.concatenate(chosen).astype(np.int64)
-
-
-def _warn(short: list[int], suspect: list[int], samples_per_class: int) -> None:
-    """Says for which classes something else was done than asked for."""
     if suspect:
         warnings.warn(
-            "All samples of class(es) "
-            f"{suspect} look wrongly labelled. Meta samples were drawn from "
-            "the better half of each. Check these classes, or pass "
-            "`meta_data` with samples you trust.",
-            stacklevel=3,
+            f"All samples of class(es) {suspect} look wrongly labelled. Meta "
+            "samples were drawn from the better half of each. Check these "
+            "classes, or pass `meta_data` with samples you trust.",
+            stacklevel=2,
         )
     if short:
         warnings.warn(
             f"Class(es) {short} have fewer than {samples_per_class} samples "
             "with probably right labels. The meta set has fewer of them.",
-            stacklevel=3,
+            stacklevel=2,
         )
+    return np.concatenate(chosen).astype(np.int64)

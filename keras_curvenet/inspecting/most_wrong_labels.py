@@ -1,8 +1,12 @@
 """How many labels can be wrong, by what the network is sure of."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+
+from keras_curvenet.probing.loss_curves import LossCurves
 
 # Where margins are of one group only (this is a normal distribution's share),
 # early epochs don't say how many labels are wrong: what the network was unsure
@@ -17,19 +21,18 @@ _SUREST = 0.8
 # Of whatever class the network is sure: above this quantile.
 _SUREST_OF_ANY = 0.9
 
-# How many times as large the share of wrong labels can be among all samples as
-# among those. On noisy data, those found were up to 1.9 times as many.
+# Of all samples, so many times that share of wrong labels is possible.
 _MOST_BEYOND_SUREST = 2.0
 
 
-def most_wrong_labels(curves, separation):
+def most_wrong_labels(curves: LossCurves, separation: float) -> float:
     """The largest share of wrong labels that the predictions allow.
 
-    Before a network knows labels by heart, the likelihood that it gives to the
+    Before a network memorizes labels, the likelihood that it gives to the
     labels of the samples it is surest of levels off at the share of right ones
     among their like: with labels that are all right it approaches 1, with a
     third of them wrong 2/3. It is read off at the 0.8 quantile of the samples
-    in the first quarter of the epochs, without the very first.
+    in the early epochs.
 
     A network that has learned little allows more than there are: it is unsure
     of hard samples, too. So the limit is at most twice the share of labels that
@@ -37,14 +40,10 @@ def most_wrong_labels(curves, separation):
     counted): hard samples are not among these. Where margins are of one group
     only, the limit is also what the last half of the epochs allows, and the
     share of labels that a sure network contradicts in the second quarter.
-    `benchmarks/RESULTS.md`, "Hard samples".
 
     Args:
-        curves: `LossCurves` of a crossentropy.
-        separation: Float, that of the two groups of margins.
-
-    Returns:
-        Float in [0, 1].
+        curves: `LossCurves` of a crossentropy, with margins.
+        separation: Float, the share that `two_groups` of the margins gives.
     """
     size = curves.num_epochs
     early = _unexplained(curves.loss_columns[early_epochs(size)])
@@ -68,47 +67,34 @@ def most_wrong_labels(curves, separation):
 
 
 def early_epochs(num_epochs: int) -> slice:
-    """Slice of the epochs in which little is known by heart, without the first.
-
-    Args:
-        num_epochs: Int, two or more.
-    """
+    """The epochs before labels are memorized, of two or more, but the first."""
     first = max(1, num_epochs // 10)
     return slice(first, max(num_epochs // 4, first) + 1)
 
 
-def _unexplained(columns):
+def _unexplained(columns: Sequence[npt.NDArray[np.float32]]) -> float:
     """1 minus the likelihood of the labels that the network is surest of."""
     likelihoods = np.zeros(len(columns[0]))
     counts = np.zeros(len(likelihoods), np.int32)
     for column in columns:
-        seen = ~np.isnan(column)
-        likelihoods += np.where(seen, np.exp(-column, dtype=np.float32), 0.0)
-        counts += seen
+        likelihoods += np.nan_to_num(np.exp(-column, dtype=np.float32))
+        counts += ~np.isnan(column)
     if not counts.any():
         return 1.0
     likelihoods = likelihoods[counts > 0] / counts[counts > 0]
     return float(np.clip(1.0 - np.quantile(likelihoods, _SUREST), 0.0, 1.0))
 
 
-def _contradicted(curves, epochs):
-    """Which of the samples that a network is surest of have wrong labels.
+def _contradicted(curves: LossCurves, epochs: slice) -> npt.NDArray[np.bool_]:
+    """Bool, of the tenth of the samples that a network is surest of.
 
     Sure of whatever class: where it is not that of the label, the label is
     wrong, and not only hard to learn.
-
-    Args:
-        curves: `LossCurves` of a crossentropy, with margins.
-        epochs: Slice of its epochs.
-
-    Returns:
-        Bool array, of a tenth of the samples: those that it is surest of.
     """
-    own = np.zeros(curves.num_samples)
-    others = np.zeros(curves.num_samples)
-    for losses, margins in zip(
-        curves.loss_columns[epochs], curves.margin_columns[epochs], strict=True
-    ):
+    own, others = np.zeros((2, curves.num_samples))
+    margin_columns = (curves.margin_columns or [])[epochs]
+    loss_columns = curves.loss_columns[epochs]
+    for losses, margins in zip(loss_columns, margin_columns, strict=True):
         own += np.nan_to_num(np.exp(-losses))
         with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
             of_other = np.exp(np.minimum(-losses - margins, 0.0))
@@ -118,4 +104,4 @@ def _contradicted(curves, epochs):
     if not known.size:
         return np.empty(0, bool)
     is_sure = surest >= np.quantile(known, _SUREST_OF_ANY)
-    return (others > own)[is_sure]
+    return np.compress(is_sure, others > own)

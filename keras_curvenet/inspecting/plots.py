@@ -3,10 +3,16 @@
 They need matplotlib, which is imported when a picture is drawn.
 """
 
+import io
+import reprlib
+
 import numpy as np
 
+from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_suspicion import check_curves
 from keras_curvenet.inspecting.sample_images import image_of
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
@@ -31,9 +37,9 @@ _STYLES = {
 def plot_loss_curves(curves, true_labels=None, ax=None):
     """Draws the mean loss curve of each group of samples.
 
-    The band around a curve holds the middle half of the group's samples.
-    Groups come from `sample_verdicts`, or, where the true labels are known,
-    from them. Samples that were never seen are left out.
+    The band around a curve holds the middle half of the group. Groups come
+    from the true labels where these are given, or else `sample_verdicts`.
+    Samples that were never seen are left out.
 
     Reference: Jiang et al., 2022, figure 1.
 
@@ -70,23 +76,15 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
         rows = rows[~np.isnan(rows).all(axis=1)]
         if not len(rows):
             continue
-        color, style = _STYLES[name]
+        style = _style(name, len(rows))
         seen = ~np.isnan(rows).all(axis=0)
-        low, high = np.nanquantile(rows[:, seen], [0.25, 0.75], axis=0)
-        ax.fill_between(epochs[seen], low, high, color=color, alpha=0.2, lw=0)
-        ax.plot(
-            epochs[seen],
-            np.nanmean(rows[:, seen], axis=0),
-            style,
-            color=color,
-            lw=2,
-            label=f"{name} (n = {len(rows):,})",
-        )
-    ax.set_title("Loss curves by group: mean and middle half")
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("training loss")
-    _finish(ax, "no sample with a finite loss")
-    return ax.figure
+        x, rows = epochs[seen], rows[:, seen]
+        low, high = np.nanquantile(rows, [0.25, 0.75], axis=0)
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
+        ax.plot(x, np.nanmean(rows, axis=0), **style)
+    title = "Loss curves by group: mean and middle half"
+    ax.set(title=title, xlabel="epoch", ylabel="training loss")
+    return _finished(ax, "no sample with a finite loss")
 
 
 def plot_sample_weights(weights, labels, true_labels=None, ax=None):
@@ -121,46 +119,28 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
     kcn.plots.plot_sample_weights(weights, labels).savefig("weights.png")
     ```
     """
-    weights = np.asarray(weights)
-    if weights.ndim != 1 or weights.dtype.kind not in "iuf":
-        raise ValueError(
-            "Invalid value for argument `weights`. Expected one weight for "
-            f"each sample. Received: an array of shape {weights.shape} and "
-            f"dtype {weights.dtype}."
-        )
+    weights = as_numbers("weights", weights, np.size(weights))
     weights = weights.astype(np.float64)
-    labels = _labels_like(weights, labels, "labels")
-    counts = np.bincount(labels[labels >= 0], minlength=1)
-    is_tail = tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
-    if true_labels is None:
-        groups = {"head": ~is_tail, "tail": is_tail}
-    else:
-        true_labels = _labels_like(weights, true_labels, "true_labels")
+    labels = as_numbers("labels", labels, len(weights), "iu")
+    is_tail = _is_tail(labels)
+    groups = {"head": ~is_tail, "tail": is_tail}
+    if true_labels is not None:
+        true_labels = as_numbers("true_labels", true_labels, len(weights), "iu")
         groups = _groups_of_labels(labels != true_labels, is_tail)
     ax = _axes(ax)
     finite = np.isfinite(weights) & (labels >= 0)
-    largest = max(1.02, weights[finite].max(initial=0.0))
-    bins = np.linspace(0.0, largest, 41)
+    bins = np.linspace(0.0, max(1.02, weights[finite].max(initial=0.0)), 41)
     for name, members in groups.items():
         group = weights[members & finite]
         if not len(group):
             continue
-        color, style = _STYLES[name]
-        ax.hist(
-            group,
-            bins,
-            weights=np.full(len(group), 100.0 / len(group)),
-            histtype="step",
-            color=color,
-            linestyle=style,
-            lw=2,
-            label=f"{name} (n = {len(group):,})",
-        )
-    ax.set_title("Sample weights by class frequency")
-    ax.set_xlabel("sample weight")
-    ax.set_ylabel("share of the group (%)")
-    _finish(ax, "no sample with a finite weight")
-    return ax.figure
+        shares = np.full(len(group), 100.0 / len(group))
+        style = _style(name, len(group))
+        ax.hist(group, bins, weights=shares, histtype="step", **style)
+    ylabel = "share of the group (%)"
+    title = "Sample weights by class frequency"
+    ax.set(title=title, xlabel="sample weight", ylabel=ylabel)
+    return _finished(ax, "no sample with a finite weight")
 
 
 def plot_label_issues(
@@ -196,8 +176,8 @@ def plot_label_issues(
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If `images` are no images, or predictions or names do not
-            fit the curves.
+        ValueError: If images are no images, or an argument does not fit the
+            curves.
 
     Example:
 
@@ -211,20 +191,18 @@ def plot_label_issues(
     kcn.plots.plot_label_issues(curves, images).savefig("issues.png")
     ```
     """
-    if max_images < 1:
-        raise ValueError(
-            "Invalid value for argument `max_images`. Expected an int >= 1. "
-            f"Received: max_images={max_images}."
-        )
+    as_int("max_images", max_images, 1)
     scores = label_quality_scores(curves)
     if sample_ids is None:
         issues, what = find_label_issues(curves), "label issues, worst first,"
+        nothing = "no label issues were found"
     else:
-        issues, what = _ids_of(curves, sample_ids), "given samples"
+        issues, what = _as_ids(sample_ids, curves.num_samples), "given samples"
+        nothing = "no samples were given"
     shown = issues[:max_images].tolist()
     pictures = [image_of(images, sample_id) for sample_id in shown]
     if predictions is not None:
-        predictions = predictions_like(curves, predictions)
+        predictions = as_class_probabilities(predictions, curves)
     columns = min(8, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
@@ -234,17 +212,12 @@ def plot_label_issues(
     )
     ax.axis("off")
     if not shown:
-        nothing = "no label issues were found"
-        if sample_ids is not None:
-            nothing = "no samples were given"
         ax.text(0.5, 0.5, nothing, ha="center")
-        return ax.figure
-    for place, (sample_id, picture) in enumerate(
-        zip(shown, pictures, strict=True)
-    ):
+    for place, sample_id in enumerate(shown):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1.0 - (row + 0.98) / rows
         cell = ax.inset_axes([left, bottom, 0.9 / columns, 0.58 / rows])
+        picture = pictures[place]
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
         given = name_of_class(curves.labels[sample_id], class_names)
         text = f"given: {given}\nquality {scores[sample_id]:.2f}"
@@ -254,6 +227,19 @@ def plot_label_issues(
         cell.set_title(text, fontsize=6)
         cell.axis("off")
     return ax.figure
+
+
+def png_of(figure):
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _style(name, size):
+    color, linestyle = _STYLES[name]
+    label = f"{name} (n = {size:,})"
+    return {"color": color, "ls": linestyle, "lw": 2, "label": label}
 
 
 def _axes(ax, size=(6.4, 4.0), integer_x=False):
@@ -272,8 +258,8 @@ def _axes(ax, size=(6.4, 4.0), integer_x=False):
     return ax
 
 
-def _finish(ax, nothing):
-    """A legend, or a word on why there is nothing to see."""
+def _finished(ax, nothing):
+    """The figure with a legend, or a word on why there is nothing to see."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
         if ax.dataLim.ymin >= 0.0:
@@ -281,27 +267,26 @@ def _finish(ax, nothing):
     else:
         place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, nothing, **place)
+    return ax.figure
 
 
 def _groups_of_curves(curves, true_labels):
     """Dict from a group's name to bool `(num_samples,)`."""
-    verdicts = sample_verdicts(curves)
     if true_labels is None:
+        verdicts = sample_verdicts(curves)
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
-    true_labels = _labels_like(curves.labels, true_labels, "true_labels")
+    check_curves(curves)
+    true_labels = as_numbers(
+        "true_labels", true_labels, curves.num_samples, "iu"
+    )
     if true_labels.min() < 0:
         raise ValueError(
             "Invalid value for argument `true_labels`. Expected the class of "
             f"every sample. Received: {true_labels.min()} for some."
         )
-    counts = np.bincount(true_labels, minlength=1)
-    is_tail = tail_classes(counts, counts > 0)[true_labels]
-    groups = _groups_of_labels(curves.labels != true_labels, is_tail)
-    return {
-        name: members & (verdicts != "unseen")
-        for name, members in groups.items()
-    }
+    is_wrong = curves.labels != true_labels
+    return _groups_of_labels(is_wrong, _is_tail(true_labels))
 
 
 def _groups_of_labels(is_wrong, is_tail):
@@ -313,48 +298,50 @@ def _groups_of_labels(is_wrong, is_tail):
     }
 
 
-def _labels_like(values, labels, argument):
-    labels = np.asarray(labels)
-    if labels.shape != values.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected int labels of "
-            f"shape ({len(values)},), one for each sample. Received: "
-            f"{labels.dtype} of shape {labels.shape}."
-        )
-    return labels
+def _is_tail(labels):
+    """Bool `(num_samples,)`: samples of classes with few of these labels."""
+    counts = np.bincount(labels[labels >= 0], minlength=1)
+    return tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
 
 
-def predictions_like(curves, predictions):
-    """Class probabilities as an array; ValueError where they are not that."""
-    predictions = np.asarray(predictions)
-    expected = curves.num_samples, curves.num_classes
-    is_numbers = predictions.dtype.kind in "biuf"
-    if predictions.shape != expected or not is_numbers:
+def as_numbers(argument, values, num_samples, kinds="iuf", rank=1):
+    """What `as_rows` returns; ValueError where it is of no such dtype."""
+    values = as_rows(argument, values, num_samples, rank)
+    if values.dtype.kind not in kinds:
         raise ValueError(
-            "Invalid value for argument `predictions`. Expected class "
-            f"probabilities of shape {expected}. Received: "
-            f"{predictions.dtype} of shape {predictions.shape}."
+            f"Invalid value for argument `{argument}`. Expected "
+            f"{'ints' if kinds == 'iu' else 'numbers'}. Received: {argument} "
+            f"of dtype {values.dtype}."
         )
+    return values
+
+
+def as_class_probabilities(predictions, curves):
+    """Float `(num_samples, num_classes)`; ValueError where they are not."""
+    predictions = as_numbers(
+        "predictions", predictions, curves.num_samples, "biuf", rank=2
+    )
     sums = predictions.sum(axis=1, dtype=np.float64)
     num_refused = np.count_nonzero(~np.isfinite(sums))
-    if num_refused:
+    if predictions.shape[1] != curves.num_classes or num_refused:
         raise ValueError(
-            "Invalid value for argument `predictions`. Expected finite class "
-            f"probabilities. Received: others for {num_refused} sample(s). "
-            "Set their rows to zero, for samples without predictions."
+            "Invalid value for argument `predictions`. Expected finite "
+            f"probabilities of {curves.num_classes} classes, zeros for samples "
+            f"without predictions. Received: others for {num_refused} "
+            f"sample(s), in predictions of shape {predictions.shape}."
         )
     return predictions
 
 
-def _ids_of(curves, sample_ids):
+def _as_ids(sample_ids, num_samples):
     ids = np.asarray(sample_ids)
     if ids.size == 0:
         return ids.astype(np.int64)
     is_ids = ids.ndim == 1 and ids.dtype.kind in "iu"
-    if not is_ids or ids.min() < 0 or ids.max() >= curves.num_samples:
+    if not is_ids or ids.min() < 0 or ids.max() >= num_samples:
         raise ValueError(
             "Invalid value for argument `sample_ids`. Expected ints from 0 to "
-            f"{curves.num_samples - 1}. Received: sample_ids={sample_ids}."
+            f"{num_samples - 1}. Received: sample_ids={reprlib.repr(ids)}."
         )
     return ids
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def image_of(images, sample_id):
-    """One of the images, checked, as `displayable_image` gives it.
+    """A sample's image, as `displayable_image` gives it.
 
     Args:
         images: Array by sample id, or a dict from sample id to image.
@@ -41,9 +41,7 @@ def displayable_image(image):
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    is_image = image.ndim == 2 or (
-        image.ndim == 3 and image.shape[-1] in (3, 4)
-    )
+    is_image = image.ndim == 2 or image.shape[2:] in ((3,), (4,))
     if not is_image or not image.size or image.dtype.kind not in "biuf":
         raise ValueError(
             "Invalid value for argument `images`. Expected images of shape "

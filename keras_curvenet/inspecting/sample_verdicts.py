@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.inspecting.label_quality import class_counts
 from keras_curvenet.inspecting.label_quality import label_quality_scores
-from keras_curvenet.inspecting.label_quality import right_label_counts
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # A class is in the tail if it has fewer right labels than this share of the
@@ -18,8 +18,7 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
     Both have a large loss for most of the training. A sample is a suspect
     where its label quality is below 0.5. Otherwise it is of the tail, if its
     observed class has less than half as many probably right labels as classes
-    have in the mean, or of the head. How often this is right:
-    `benchmarks/EARLIER.md`, "Tail or noise".
+    have in the mean, or of the head.
 
     Reference: Jiang et al., 2022, introduction.
 
@@ -38,20 +37,17 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
 
     ```python
     import keras_curvenet as kcn
-    import numpy as np
 
-    losses = np.array([[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.1, 0.6]])
-    curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0, 0, 0, 0, 0, 1])
+    losses = [[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.0, 0.6]]
+    curves = kcn.LossCurves(losses, labels=[0] * 8 + [1])
     kcn.sample_verdicts(curves)[-2:]  # ["suspect", "clean tail"]
     ```
     """
     scores = label_quality_scores(curves)
-    has_samples = np.isin(np.arange(curves.num_classes), curves.labels)
-    counts = right_label_counts(curves, scores)
-    is_tail_class = tail_classes(counts, has_samples)
-    is_tail = is_tail_class[np.maximum(curves.labels, 0)]
+    has_samples = class_counts(curves, curves.labels >= 0) > 0
+    is_tail = tail_classes(class_counts(curves, scores >= 0.5), has_samples)
     return np.select(
-        [np.isnan(scores), scores < 0.5, is_tail],
+        [np.isnan(scores), scores < 0.5, is_tail[curves.labels]],
         ["unseen", "suspect", "clean tail"],
         "clean head",
     )
@@ -60,11 +56,9 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
 def tail_classes(
     counts: npt.NDArray[np.int64], has_samples: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Bool `(num_classes,)`: the classes with few samples.
+    """Bool `(num_classes,)`: those with few of the `counts` samples.
 
-    Args:
-        counts: Numbers of samples `(num_classes,)`.
-        has_samples: Bool `(num_classes,)`, the classes that the mean is of.
+    The mean is of the classes that have samples.
     """
     if not has_samples.any():
         return np.zeros(len(counts), bool)

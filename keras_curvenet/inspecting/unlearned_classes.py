@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 
 # A class is learned if its surest samples, this share of it, are as sure as
 # right labels typically are.
@@ -17,15 +18,18 @@ _MOST_SUSPECTS = 1.2
 _NEARLY_ALL = 0.9
 
 
-def judged_by_what_was_learned(values, num_suspects, labels):
-    """Suspicion that does not take a class for wrong which was not learned.
+def spare_unlearned_classes(
+    values: npt.NDArray[np.float64],
+    num_suspects: int,
+    labels: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Suspicion in which no class is suspect only because it was not learned.
 
     A network learns frequent classes first. Where the probe ends before it
     knows a rare one, all labels of that class seem wrong, the right ones too:
     the curves rank its samples, and do not tell how many are wrong. Then so
     much is subtracted from their suspicion that little more of the class is
-    suspect than of all samples. How much that helps: `benchmarks/RESULTS.md`,
-    "Classes that the probe has not learned".
+    suspect than of all samples.
 
     Args:
         values: Float64 `(n,)`, high where a label is probably wrong.
@@ -62,6 +66,6 @@ def judged_by_what_was_learned(values, num_suspects, labels):
             "wrong there as elsewhere. If you know better, pass `noise_rate` "
             "by class. Probing for more epochs, or with a loss that counts "
             "rare classes more, tells.",
-            stacklevel=6,
+            stacklevel=5,
         )
-    return values, np.count_nonzero(values > threshold)
+    return values, int(np.count_nonzero(values > threshold))

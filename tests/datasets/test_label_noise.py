@@ -24,7 +24,7 @@ def assert_binomial(flags, probability):
     [
         # Drawn from the frequencies: flipped unless its own class comes out,
         # 0.4 * (1 - 0.5 ** 2 - 0.3 ** 2 - 0.2 ** 2)
-        ("uniform", None, 0.4 * 0.62),
+        ("frequency", None, 0.4 * 0.62),
         # 0.4 * (C - 1) / C
         ("symmetric", None, 0.4 * 2 / 3),
         ("symmetric", 10, 0.4 * 9 / 10),
@@ -39,12 +39,27 @@ def test_flip_rate(kind, num_classes, flip_rate):
     assert_binomial(noisy != labels, flip_rate)
 
 
-def test_uniform_noise_keeps_the_class_frequencies():
+def test_frequency_noise_keeps_the_class_frequencies():
     labels = unbalanced_labels()
     noisy = kcn.datasets.corrupt_labels(labels, 0.4)
     from_class_0 = noisy[labels == 0]
     assert_binomial(from_class_0 == 1, 0.4 * 0.3)
     assert_binomial(from_class_0 == 2, 0.4 * 0.2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("frequency", [2, 0, 2, 0, 2, 0, 1, 1, 0, 0]),
+        ("uniform", [2, 0, 2, 0, 2, 0, 1, 1, 0, 0]),  # Another word for it.
+        ("symmetric", [2, 0, 2, 0, 2, 0, 1, 2, 0, 0]),
+        ("pair", [1, 0, 1, 0, 1, 2, 1, 2, 0, 0]),
+    ],
+)
+def test_a_seed_gives_the_same_labels_in_every_version(kind, expected):
+    labels = np.repeat([0, 1, 2], [5, 3, 2])
+    noisy = kcn.datasets.corrupt_labels(labels, 0.6, kind, seed=1)
+    assert noisy.tolist() == expected
 
 
 def test_symmetric_noise_reaches_all_classes_alike():
@@ -62,7 +77,7 @@ def test_pair_noise_goes_to_the_next_class():
     assert noisy.tolist() == [1, 2, 3, 3]
 
 
-@pytest.mark.parametrize("kind", ["uniform", "symmetric", "pair"])
+@pytest.mark.parametrize("kind", ["frequency", "symmetric", "pair"])
 def test_no_noise(kind):
     labels = unbalanced_labels()
     noisy = kcn.datasets.corrupt_labels(labels, 0.0, kind)
@@ -71,7 +86,7 @@ def test_no_noise(kind):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64"])
-@pytest.mark.parametrize("kind", ["uniform", "symmetric", "pair"])
+@pytest.mark.parametrize("kind", ["frequency", "symmetric", "pair"])
 def test_dtype_is_kept_and_input_unchanged(kind, dtype):
     labels = unbalanced_labels().astype(dtype)
     before = labels.copy()
@@ -82,7 +97,7 @@ def test_dtype_is_kept_and_input_unchanged(kind, dtype):
 
 
 @pytest.mark.parametrize("dtype, num_classes", [("uint8", 256), ("int8", 128)])
-@pytest.mark.parametrize("kind", ["uniform", "symmetric", "pair"])
+@pytest.mark.parametrize("kind", ["frequency", "symmetric", "pair"])
 def test_as_many_classes_as_the_dtype_holds(kind, dtype, num_classes):
     labels = np.arange(num_classes).astype(dtype)
     noisy = kcn.datasets.corrupt_labels(labels, 1.0, kind)

@@ -70,7 +70,7 @@ WRONG_ARGUMENTS = [
     ("predictions", np.ones((40, 3)), ValueError, "of shape (40, 3)."),
     ("predictions", np.ones((39, 2)), ValueError, "of shape (39, 2)."),
     ("predictions", np.ones(40), ValueError, "of shape (40,)."),
-    ("predictions", [["a", "b"]] * 40, ValueError, "<U1 of shape"),
+    ("predictions", [["a", "b"]] * 40, ValueError, "of dtype <U1."),
     ("predictions", np.full((40, 2), np.nan), ValueError, "40 sample(s)"),
     ("sample_weights", np.ones(39), ValueError, "shape (39,)"),
     ("sample_weights", np.ones((40, 1)), ValueError, "shape (40, 1)"),

@@ -26,3 +26,10 @@ def test_classes_without_samples_do_not_count():
     values = np.random.default_rng(0).uniform(size=(20, 10))
     curves = kcn.LossCurves(values, np.arange(20) % 2, num_classes=50)
     assert "clean tail" not in kcn.sample_verdicts(curves)
+
+
+def test_wrong_and_rare_by_hand():
+    losses = [[2.0, 0.2]] * 7 + [[2.0, 1.9], [2.0, 0.6]]
+    verdicts = kcn.sample_verdicts(kcn.LossCurves(losses, [0] * 8 + [1]))
+    expected = ["clean head"] * 7 + ["suspect", "clean tail"]
+    assert verdicts.tolist() == expected

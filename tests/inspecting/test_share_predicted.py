@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_curvenet as kcn
-from keras_curvenet.inspecting.share_predicted import share_predicted
+from keras_curvenet.inspecting.report.report_page import share_predicted
 
 LOOKS_RIGHT = np.arange(5) < 4
 

@@ -21,7 +21,7 @@ def require_packages():
             ) from error
 
 
-def checked_folder(folder):
+def as_folder(folder):
     """The path as a string; ValueError where something else is there."""
     folder = as_path("folder", folder)
     if os.path.exists(folder) and not os.path.isdir(folder):
@@ -33,10 +33,8 @@ def checked_folder(folder):
     return folder
 
 
-def checked_class_names(class_names, num_classes):
-    """List of strings, or None; an error where classes have no name."""
-    if class_names is None:
-        return None
+def as_class_names(class_names, num_classes):
+    """List of strings; an error where classes have no name."""
     names = _strings("class_names", class_names, "a name for each class")
     if len(names) < num_classes:
         raise ValueError(
@@ -46,26 +44,22 @@ def checked_class_names(class_names, num_classes):
     return names.tolist()
 
 
-def checked_file_paths(file_paths, num_samples):
-    """Strings `(num_samples,)`, or None; an error where they are not that."""
-    if file_paths is None:
-        return None
-    what = "a path for each sample"
+def as_file_paths(file_paths, num_samples):
+    """Strings `(num_samples,)`; an error where they are not that."""
     if not isinstance(file_paths, (str, bytes)) and _is_sized(file_paths):
         file_paths = [
-            path if isinstance(path, str) else _as_text(path)
+            os.fspath(path) if isinstance(path, os.PathLike) else path
             for path in file_paths
         ]
-    paths = _strings("file_paths", file_paths, what)
-    return _for_each_sample("file_paths", paths, num_samples)
+    paths = _strings("file_paths", file_paths, "a path for each sample")
+    _check_for_each_sample("file_paths", paths, num_samples)
+    return paths
 
 
-def checked_rows(rows, images, num_samples):
-    """Strings `(num_samples,)`, a `pandas.DataFrame`, or None."""
+def as_shown_rows(rows, images, num_samples):
+    """Strings `(num_samples,)`, or a `pandas.DataFrame` as it is."""
     import pandas as pd
 
-    if rows is None:
-        return None
     if images is not None:
         raise ValueError(
             "Invalid value for argument `rows`. Expected rows or images. "
@@ -74,13 +68,14 @@ def checked_rows(rows, images, num_samples):
     if not isinstance(rows, pd.DataFrame):
         what = "a string for each sample, or a pandas.DataFrame"
         rows = _strings("rows", rows, what)
-    return _for_each_sample("rows", rows, num_samples)
+    _check_for_each_sample("rows", rows, num_samples)
+    return rows
 
 
-def checked_images(images, num_samples):
-    """The images, or None; an error where no id leads to one of them."""
-    if images is None or isinstance(images, collections.abc.Mapping):
-        return images
+def check_images(images, num_samples):
+    """Raises an error where no sample id leads to an image."""
+    if isinstance(images, collections.abc.Mapping):
+        return
     is_array = hasattr(images, "__getitem__") and _is_sized(images)
     if not is_array or isinstance(images, (str, bytes)):
         raise TypeError(
@@ -88,21 +83,7 @@ def checked_images(images, num_samples):
             "by sample id, or a dict. Received: "
             f"{type(images).__name__}."
         )
-    return _for_each_sample("images", images, num_samples)
-
-
-def checked_weights(sample_weights, num_samples):
-    """Float `(num_samples,)`, or None; ValueError where they are not that."""
-    if sample_weights is None:
-        return None
-    weights = np.asarray(sample_weights)
-    if weights.shape != (num_samples,) or weights.dtype.kind not in "iuf":
-        raise ValueError(
-            "Invalid value for argument `sample_weights`. Expected one weight "
-            f"for each of {num_samples} samples. Received: an array of shape "
-            f"{weights.shape} and dtype {weights.dtype}."
-        )
-    return weights
+    _check_for_each_sample("images", images, num_samples)
 
 
 def _strings(argument, values, expected):
@@ -124,13 +105,13 @@ def _strings(argument, values, expected):
     return strings
 
 
-def _for_each_sample(argument, values, num_samples):
+def _check_for_each_sample(argument, values, num_samples):
+    # Not `as_rows`, which would read all images to make an array of them.
     if len(values) != num_samples:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected one for each "
             f"of {num_samples} samples. Received: {len(values)}."
         )
-    return values
 
 
 def _is_sized(values):
@@ -139,8 +120,3 @@ def _is_sized(values):
     except TypeError:
         return False
     return True
-
-
-def _as_text(path):
-    """A path as a string; what is no path is returned as it is."""
-    return os.fspath(path) if isinstance(path, os.PathLike) else path

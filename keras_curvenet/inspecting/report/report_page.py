@@ -7,7 +7,6 @@ the browser load nothing, and run no script but ours.
 import base64
 import hashlib
 import importlib.resources
-import io
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from keras_curvenet.inspecting.report.class_summaries import class_summaries
 from keras_curvenet.inspecting.report.class_summaries import confused_classes
 from keras_curvenet.inspecting.report.class_summaries import num_below
 from keras_curvenet.inspecting.report.thumbnails import data_uri
-from keras_curvenet.inspecting.share_predicted import share_predicted
 from keras_curvenet.version import __version__
 
 _MOST_CLASSES = 1000  # In the table of classes.
@@ -26,8 +24,7 @@ _MOST_CLASSES_OF_MATRIX = 30
 _MOST_PAIRS = 30
 _NUM_SHADES = 10
 
-# Networks that had learned what they could predicted 0.8 and more of the labels
-# that look right, those that more epochs told more 0.5 to 0.7.
+# A network that predicts less of the labels that look right is still learning.
 _LEARNED = 0.75
 
 
@@ -108,6 +105,29 @@ def _numbers(curves, table, class_names, groups):
     }
 
 
+def share_predicted(curves, looks_right):
+    """Share of the labels that look right which the network itself predicts.
+
+    In the last half of the epochs. Where it is small, the network was still
+    learning what is right, and more epochs tell more.
+
+    Args:
+        curves: `LossCurves`.
+        looks_right: Bool `(num_samples,)`.
+
+    Returns:
+        Float in [0, 1]; NaN of losses without margins, and where no label
+        looks right.
+    """
+    num_predicted, num_seen = 0, 0
+    margin_columns = curves.margin_columns or []
+    for column in margin_columns[curves.num_epochs // 2 :]:
+        margins = column[looks_right]
+        num_predicted += np.count_nonzero(margins > 0.0)
+        num_seen += np.count_nonzero(~np.isnan(margins))
+    return num_predicted / num_seen if num_seen else np.nan
+
+
 def _in_order(groups, classes):
     """The classes' samples in the order of the table of classes."""
     order = dict.fromkeys(c["label"] for c in classes)
@@ -156,9 +176,10 @@ def _pictures(curves, sample_weights):
     """List of dicts with the URIs of pictures, and what they show."""
     pictures = []
     if (curves.labels >= 0).any():
+        figure = plots.plot_loss_curves(curves)
         pictures.append(
             {
-                "uri": _picture(plots.plot_loss_curves(curves)),
+                "uri": data_uri(plots.png_of(figure), "png"),
                 "text": "Mean loss curve of samples that are probably labelled "
                 "rightly, in frequent (head) and rare (tail) classes, and of "
                 "suspects. The bands hold the middle half of each group.",
@@ -168,18 +189,12 @@ def _pictures(curves, sample_weights):
             figure = plots.plot_sample_weights(sample_weights, curves.labels)
             pictures.append(
                 {
-                    "uri": _picture(figure),
+                    "uri": data_uri(plots.png_of(figure), "png"),
                     "text": "How much the samples of frequent (head) and rare "
                     "(tail) classes weigh in training.",
                 }
             )
     return pictures
-
-
-def _picture(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return data_uri(buffer.getvalue(), "png")
 
 
 def _own_file(name):

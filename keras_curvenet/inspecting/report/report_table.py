@@ -38,11 +38,6 @@ def with_names(table, class_names, file_paths):
     return named
 
 
-def write_table(table, file):
-    """Writes a table as CSV into a binary file."""
-    table.to_csv(file, index=False, mode="wb", encoding="utf-8")
-
-
 def _without_formulas(strings):
     """Object array of strings as UTF-8 and a spreadsheet can hold them."""
     # All are looked at as one text, and one by one only where it is needed.

@@ -5,14 +5,14 @@ import warnings
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.inspecting.label_report import label_report
-from keras_curvenet.inspecting.label_suspicion import checked_curves
-from keras_curvenet.inspecting.plots import predictions_like
+from keras_curvenet.inspecting.label_suspicion import check_curves
+from keras_curvenet.inspecting.plots import as_class_probabilities
+from keras_curvenet.inspecting.plots import as_numbers
 from keras_curvenet.inspecting.report import report_arguments
 from keras_curvenet.inspecting.report.report_page import report_page
 from keras_curvenet.inspecting.report.report_table import with_names
-from keras_curvenet.inspecting.report.report_table import write_table
 from keras_curvenet.inspecting.report.shown_samples import shown_samples
-from keras_curvenet.inspecting.report.worst_samples import worst_samples
+from keras_curvenet.inspecting.report.shown_samples import worst_samples
 from keras_curvenet.probing.whole_files import whole_file
 
 # A page of so many thumbnails is still below 10 MB.
@@ -95,22 +95,26 @@ def write_report(
     ```
     """
     report_arguments.require_packages()
-    checked_curves(curves)
-    folder = report_arguments.checked_folder(folder)
+    check_curves(curves)
+    num_samples = curves.num_samples
+    folder = report_arguments.as_folder(folder)
     as_int("max_samples_per_class", max_samples_per_class, 1)
-    class_names = report_arguments.checked_class_names(
-        class_names, curves.num_classes
-    )
-    file_paths = report_arguments.checked_file_paths(
-        file_paths, curves.num_samples
-    )
-    rows = report_arguments.checked_rows(rows, images, curves.num_samples)
-    images = report_arguments.checked_images(images, curves.num_samples)
-    sample_weights = report_arguments.checked_weights(
-        sample_weights, curves.num_samples
-    )
+    if class_names is not None:
+        class_names = report_arguments.as_class_names(
+            class_names, curves.num_classes
+        )
+    if file_paths is not None:
+        file_paths = report_arguments.as_file_paths(file_paths, num_samples)
+    if rows is not None:
+        rows = report_arguments.as_shown_rows(rows, images, num_samples)
+    if images is not None:
+        report_arguments.check_images(images, num_samples)
+    if sample_weights is not None:
+        sample_weights = as_numbers(
+            "sample_weights", sample_weights, num_samples
+        )
     if predictions is not None:
-        predictions = predictions_like(curves, predictions)
+        predictions = as_class_probabilities(predictions, curves)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         table = label_report(curves, predictions, sample_weights)
@@ -134,7 +138,7 @@ def _written(folder, page, table):
     try:
         os.makedirs(folder, exist_ok=True)
         with whole_file(os.path.join(folder, "report.csv")) as file:
-            write_table(table, file)
+            table.to_csv(file, index=False, mode="wb", encoding="utf-8")
         with whole_file(path) as file:
             file.write(page.encode("utf-8", "backslashreplace"))
     except OSError as error:

@@ -1,11 +1,11 @@
-"""How far wrong labels are known by heart, by hand."""
+"""How far wrong labels were memorized, by hand."""
 
 import numpy as np
 import pytest
 
 import keras_curvenet as kcn
-from keras_curvenet.inspecting.known_by_heart import known_by_heart
-from keras_curvenet.inspecting.known_by_heart import stay_unlearned
+from keras_curvenet.inspecting.memorization import memorized_share
+from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 
 LOOKS_WRONG = np.arange(6) < 2
 
@@ -29,11 +29,13 @@ def curves_of(early, late, with_margins=True):
 )
 def test_by_how_much_the_likelihood_rises(late, share):
     curves = curves_of(0.1, late)
-    assert known_by_heart(curves, LOOKS_WRONG) == pytest.approx(share, abs=1e-5)
+    assert memorized_share(curves, LOOKS_WRONG) == pytest.approx(
+        share, abs=1e-5
+    )
 
 
 def test_other_labels_do_not_count():
-    assert known_by_heart(curves_of(0.1, 0.9), ~LOOKS_WRONG) == 0.0
+    assert memorized_share(curves_of(0.1, 0.9), ~LOOKS_WRONG) == 0.0
 
 
 def test_few_labels_look_wrong():
@@ -42,24 +44,27 @@ def test_few_labels_look_wrong():
     curves = kcn.LossCurves(
         -np.log(likelihoods), np.zeros(100, int), margins=np.zeros((100, 20))
     )
-    assert known_by_heart(curves, np.arange(100) < 3) == pytest.approx(0.3)
+    assert memorized_share(curves, np.arange(100) < 3) == pytest.approx(0.3)
 
 
 def test_no_label_looks_wrong():
-    assert known_by_heart(curves_of(0.1, 0.9), np.zeros(6, bool)) == 0.0
+    assert memorized_share(curves_of(0.1, 0.9), np.zeros(6, bool)) == 0.0
 
 
 def test_losses_without_margins_may_be_no_crossentropies():
     curves = curves_of(0.1, 0.9, with_margins=False)
-    assert known_by_heart(curves, LOOKS_WRONG) == 0.0
+    assert memorized_share(curves, LOOKS_WRONG) == 0.0
 
 
 @pytest.mark.parametrize(
     ("late", "expected"),
     [(0.05, True), (0.134, True), (0.136, False), (0.9, False)],
 )
-def test_wrong_labels_stay_unlearned(late, expected):
-    assert stay_unlearned(curves_of(0.1, late), LOOKS_WRONG) is expected
+def test_wrong_labels_stayed_unlearned(late, expected):
+    assert (
+        wrong_labels_stayed_unlearned(curves_of(0.1, late), LOOKS_WRONG)
+        is expected
+    )
 
 
 @pytest.mark.parametrize(("num_wrong", "expected"), [(4, False), (5, True)])
@@ -69,12 +74,15 @@ def test_a_few_that_stay_unlearned_do_not_tell(num_wrong, expected):
         np.zeros(100, int),
         margins=np.zeros((100, 20)),
     )
-    assert stay_unlearned(curves, np.arange(100) < num_wrong) is expected
+    assert (
+        wrong_labels_stayed_unlearned(curves, np.arange(100) < num_wrong)
+        is expected
+    )
 
 
 def test_losses_without_margins_do_not_tell_what_stays_unlearned():
     curves = curves_of(0.1, 0.1, with_margins=False)
-    assert stay_unlearned(curves, LOOKS_WRONG) is False
+    assert wrong_labels_stayed_unlearned(curves, LOOKS_WRONG) is False
 
 
 def test_samples_without_a_loss_do_not_count():
@@ -83,7 +91,7 @@ def test_samples_without_a_loss_do_not_count():
     values[0, 15:], margins[0, 15:] = np.nan, np.nan
     values[1, 3], margins[1, 3] = np.nan, np.nan
     curves = kcn.LossCurves(values, whole.labels, 1, margins)
-    assert known_by_heart(curves, LOOKS_WRONG) == pytest.approx(0.5, abs=1e-5)
+    assert memorized_share(curves, LOOKS_WRONG) == pytest.approx(0.5, abs=1e-5)
 
 
 def test_no_late_epoch_has_them():
@@ -91,7 +99,7 @@ def test_no_late_epoch_has_them():
     values, margins = whole.values.copy(), whole.margins.copy()
     values[:2, 15:], margins[:2, 15:] = np.nan, np.nan
     curves = kcn.LossCurves(values, whole.labels, 1, margins)
-    assert known_by_heart(curves, LOOKS_WRONG) == 0.0
+    assert memorized_share(curves, LOOKS_WRONG) == 0.0
 
 
 @pytest.mark.parametrize("num_epochs", [2, 3, 4, 7])
@@ -104,4 +112,4 @@ def test_any_number_of_epochs(num_epochs):
     )
     # Of two epochs, the second is early and late.
     expected = 0.0 if num_epochs == 2 else 1.0
-    assert known_by_heart(curves, np.ones(4, bool)) == expected
+    assert memorized_share(curves, np.ones(4, bool)) == expected

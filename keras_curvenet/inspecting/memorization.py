@@ -1,4 +1,4 @@
-"""How far a probe came to know wrong labels by heart."""
+"""How far a probe's network memorized wrong labels."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from keras_curvenet.inspecting.most_wrong_labels import early_epochs
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # A rise of the likelihood that chance and hard samples explain, and one that
-# nothing but learning by heart does.
+# nothing but memorization does.
 _LEAST_RISE = 0.02
 _PLAIN_RISE = 0.05
 
@@ -17,22 +17,20 @@ _PLAIN_RISE = 0.05
 # this share of all on, wrong labels are most of them.
 _NOT_FEW = 0.1
 
-# A network that half knows wrong labels by heart keeps them, and where this few
-# look wrong, it may know the others: "Going on with the probe's network" there.
-_HALF_KNOWN = 0.5
+# A network that half memorized wrong labels keeps them, and where this few look
+# wrong, it may have memorized the others.
+_HALF_MEMORIZED = 0.5
 _LEAST_THAT_TELL = 0.05
 
 
-def known_by_heart(
+def memorized_share(
     curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
 ) -> float:
-    """How far the labels that look wrong were learned in the end.
+    """How far the labels that look wrong were memorized in the end.
 
     As a network learns what is right, the likelihood that it gives to wrong
-    labels falls. It rises only where the network learns them one by one, and
-    then it goes on to do so in the training that follows. So it is compared
-    between early epochs and the last quarter (`benchmarks/RESULTS.md`, "What a
-    wrong label kept costs, and a right one lost").
+    labels falls. It rises, from early epochs to the last quarter, only where
+    the network learns them one by one, which it then goes on to do in training.
 
     Args:
         curves: `LossCurves`.
@@ -48,17 +46,17 @@ def known_by_heart(
     return min(float(np.nan_to_num(_share_of_rise(curves, looks_wrong))), most)
 
 
-def stay_unlearned(
+def wrong_labels_stayed_unlearned(
     curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
 ) -> bool:
     """Whether the curves show wrong labels, and that they were not learned.
 
-    Where hardly a label looks wrong, none may be, or the network may know all
-    by heart; and losses without margins do not tell either.
+    Where hardly a label looks wrong, none may be, or the network may have
+    memorized all; and losses without margins do not tell either.
     """
     if looks_wrong.mean() < _LEAST_THAT_TELL:
         return False
-    return _share_of_rise(curves, looks_wrong) < _HALF_KNOWN
+    return _share_of_rise(curves, looks_wrong) < _HALF_MEMORIZED
 
 
 def _share_of_rise(
