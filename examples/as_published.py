@@ -1,6 +1,6 @@
 """
 Title: The method as published
-Description: CurveNet as in the paper, beside Meta-Weight-Net and plain training.
+Description: CurveNet as in the paper, beside Meta-Weight-Net and no weights.
 
 `CurveWeightedModel` departs from the paper where that was found to help: label
 quality from margins as a start, soft labels, logit adjustment, no clean data.

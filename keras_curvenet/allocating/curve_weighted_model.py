@@ -12,6 +12,7 @@ from keras_curvenet.allocating.allocating_phases import StepProblems
 from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
+from keras_curvenet.allocating.prepared_fit import PreparedBatch
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
 from keras_curvenet.allocating.top_layers import call_with_training
@@ -167,7 +168,9 @@ class CurveWeightedModel(keras.Model):
             sample_weight = multiplied_by(sample_weight, trained_on)
         with tf.GradientTape(persistent=True) as tape:
             y_pred = self._predictions(x)
-            batch = self.prepared.batch(y, y_pred, sample_weight, *rows)
+            batch = PreparedBatch(
+                self.prepared, y, y_pred, sample_weight, *rows
+            )
             if self.learns_weights:
                 self._meta_step(tape, batch, meta_batch)
             # 3. The actual step, with the new weights, which are constants.
@@ -437,8 +440,9 @@ class CurveWeightedModel(keras.Model):
         if learns_weights != self.learns_weights:
             self.learns_weights = learns_weights
             self.make_train_function(force=True)
-        if not learns_weights and not self._is_frozen:
-            self.prepared.freeze_weights(self.curve_net)
+        is_first = not learns_weights and not self._is_frozen
+        if is_first and not self.prepared.notes_last_weights:
+            self.prepared.note_all_weights(self.curve_net)
         self._is_frozen = not learns_weights
         self.problems.clear()
         if self.prepared.loss.frequencies is not None:

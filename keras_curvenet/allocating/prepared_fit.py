@@ -50,14 +50,11 @@ class PreparedCurves:
     Args:
         curves: Float32 `(num_samples, curve_length)`: losses relative to the
             class, and margins beside them where there are any.
-        labels: Int64 `(num_samples,)`, the observed class; -1 for a sample
-            that was never seen.
+        labels: Int64 `(num_samples,)`, the observed class; -1 where unseen.
         start: Float32 `(num_samples,)`, the logit at which weights start: that
-            of the label quality, 0 for a sample that was never seen, and less
-            where wrong labels were memorized.
-        may_be_memorized: Bool, whether the network that was probed may have
-            memorized wrong labels: the curves don't show that such labels
-            stayed unlearned.
+            of the label quality, or less where wrong labels were memorized.
+        may_be_memorized: Bool, whether the curves don't show that wrong labels
+            stayed unlearned by the network that was probed.
     """
 
     curves: np.ndarray
@@ -77,22 +74,14 @@ class PreparedCurves:
 
 
 def prepared_curves(loss_curves, reads_margins=True):
-    """Loss curves as CurveNet reads them.
-
-    Args:
-        loss_curves: `LossCurves` of two epochs or more.
-        reads_margins: Bool, whether it reads margins too, where there are any.
-
-    Returns:
-        `PreparedCurves`.
-    """
+    """`PreparedCurves` of `LossCurves`, with their margins or without."""
     curves = _centered_rows(loss_curves, reads_margins)
     scores = label_quality_scores(loss_curves)
     looks_wrong = scores < 0.5
     caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
     start = quality_logits(scores, lowered_by=caution)
-    may_know = not wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
-    return PreparedCurves(curves, loss_curves.labels, start, may_know)
+    stayed = wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
+    return PreparedCurves(curves, loss_curves.labels, start, not stayed)
 
 
 def _centered_rows(loss_curves, reads_margins):
@@ -141,9 +130,7 @@ class PreparedFit:
         loss: `TrainingLoss`.
         last_weights: Float32 variable `(num_samples,)`: the samples' weights
             once they are no longer learned.
-        notes_last_weights: Bool, whether these are the weights that each
-            sample had in its last step of learning, not those that the
-            CurveNet of then gives.
+        notes_last_weights: Bool, whether each step of learning notes them.
         compares_labels: Bool, whether targets are of the curves' classes.
         trusts_changed_labels: Bool, as of `fit`.
         meta_sample_ids: Int64 ids of the meta set, where the curves chose it.
@@ -165,24 +152,10 @@ class PreparedFit:
         """Int: the number of sample ids."""
         return int(self.last_weights.shape[0])
 
-    def batch(self, *of_batch):
-        """`PreparedBatch` of a batch after its forward pass."""
-        return PreparedBatch(self, *of_batch)
-
-    def freeze_weights(self, curve_net):
-        """Lets weights stay as they are by now."""
-        if not self.notes_last_weights:
-            self.note_all_weights(curve_net)
-
     def note_all_weights(self, curve_net):
         """Notes every sample's weight by the present CurveNet."""
         weights = weights_of_all(curve_net, self.curves)
         self.last_weights.assign(weights[: self.num_samples])
-
-    def go_on_from(self, earlier):
-        """Takes over what a `fit` of the same samples followed."""
-        self.loss.go_on_from(earlier.loss)
-        self.last_weights = earlier.last_weights
 
     def sample_weights(self, curve_net):
         """Float32 array `(num_samples,)`: every sample's weight."""
@@ -245,12 +218,8 @@ def prepared_fit(
     Args:
         model: A compiled `CurveWeightedModel`.
         train: `TrainingBatches`.
-        loss_curves, meta_data: As of its `fit`.
         learns_weights: Bool, whether the first epoch learns weights.
-        trusts_changed_labels: As of its `fit`.
-
-    Returns:
-        `PreparedFit`.
+        loss_curves, meta_data, trusts_changed_labels: As of its `fit`.
 
     Raises:
         TypeError, ValueError: If curves, model and data do not fit together.
@@ -263,9 +232,16 @@ def prepared_fit(
         loss_curves, curves = earlier.loss_curves, earlier.curves
     else:
         _check_loss_curves(loss_curves)
-        reads_margins = _reads_margins(model.curve_net, loss_curves)
-        curves = prepared_curves(loss_curves, reads_margins)
-    _refuse_missing_curves(curves, num_samples)
+        # A CurveNet made for the losses alone reads them alone.
+        num_losses = loss_curves.num_epochs - loss_curves.checked_skip_epochs()
+        expected = getattr(model.curve_net, "curve_length", None)
+        curves = prepared_curves(loss_curves, expected != num_losses)
+    if len(curves.labels) < num_samples:
+        raise ValueError(
+            "Invalid value for argument `loss_curves`. Expected a curve for "
+            f"each of the {num_samples} samples of `x`. Received: "
+            f"{len(curves.labels)} curves. Pass those recorded on this dataset."
+        )
     if model.curve_net is None:
         model.curve_net = CurveNet(
             loss_curves.num_classes,
@@ -299,7 +275,8 @@ def prepared_fit(
         # Without a crossentropy, one output may be no binary decision.
         prepared.compares_labels = False
     if is_known and earlier.num_samples == num_samples:
-        prepared.go_on_from(earlier)
+        prepared.loss.go_on_from(earlier.loss)
+        prepared.last_weights = earlier.last_weights
     elif model.keep_last_weights and not reads_current_loss(model.curve_net):
         prepared.note_all_weights(model.curve_net)
     _add_dataset(prepared, model, train, meta_data, learns_weights)
@@ -329,17 +306,6 @@ def _add_dataset(prepared, model, train, meta_data, learns_weights):
     prepared.dataset = sharded_by_data(dataset).prefetch(tf.data.AUTOTUNE)
 
 
-def _refuse_missing_curves(curves, num_samples):
-    """Raises ValueError where samples have no curve."""
-    if len(curves.labels) < num_samples:
-        raise ValueError(
-            "Invalid value for argument `loss_curves`. Expected a curve "
-            f"for each of the {num_samples} samples of `x`. Received: "
-            f"{len(curves.labels)} curves. Pass the curves that were "
-            "recorded on this dataset."
-        )
-
-
 def _check_loss_curves(loss_curves):
     """Raises where there are no curves to train with."""
     if loss_curves is None:
@@ -360,12 +326,6 @@ def _check_loss_curves(loss_curves):
             "Invalid value for argument `loss_curves`. Expected the losses of "
             f"samples that were seen. Received: {loss_curves}, all NaN."
         )
-
-
-def _reads_margins(curve_net, loss_curves):
-    """Bool: whether a CurveNet is not one for the losses alone."""
-    num_losses = loss_curves.num_epochs - loss_curves.checked_skip_epochs()
-    return getattr(curve_net, "curve_length", None) != num_losses
 
 
 def _refuse_other_curves(curve_net, loss_curves, curves):

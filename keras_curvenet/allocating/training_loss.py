@@ -20,30 +20,24 @@ from keras_curvenet.replicas import undo_scaling
 
 
 def mixed_losses(losses, weights, running, log_predicted):
-    """Crossentropies of labels that are trusted by their weight only.
+    """Float32 `(batch,)`: losses of labels that are trusted by their weight.
 
     `w * loss + s * crossentropy(running)`. What stands in for a label counts
     as far as that is not trusted and the prediction is sure: `s = (1 - w) *
-    sum(running ** 2)`, the probability that two guesses by it agree. One that
-    is spread over many classes says nothing of this sample; trained on in
-    full, it smooths away what a slow learner has yet to learn.
+    sum(running ** 2)`. One that is spread over many classes says nothing of
+    this sample, and smooths away what a slow learner has yet to learn.
 
     Weights are factors of whole losses, not parts of a target: TensorFlow's
     crossentropies have no second derivative with respect to their targets.
 
     Reference: CMW-Net-SL ([Shu et al.,
-    2023](https://arxiv.org/abs/2202.05613)), soft label, where all predictions
-    count in full.
+    2023](https://arxiv.org/abs/2202.05613)), where s is 1 - w.
 
     Args:
         losses: Float `(batch,)`, of the given labels.
-        weights: Float `(batch,)` >= 0. Of those above 1, nothing is missing
-            that a prediction could stand in for.
+        weights: Float `(batch,)` >= 0.
         running: Float `(batch, num_classes)`, probabilities.
         log_predicted: Float `(batch, num_classes)`, log-probabilities.
-
-    Returns:
-        Float32 `(batch,)`.
     """
     weights = tf.cast(weights, losses.dtype)
     stand_ins = stand_in_weights(weights, running)
