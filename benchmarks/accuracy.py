@@ -90,7 +90,6 @@ def train_weighted(
     data,
     seed,
     clean=False,
-    predictions=False,
     continued=False,
     meta_epochs=None,
     **arguments,
@@ -99,7 +98,6 @@ def train_weighted(
 
     Args:
         clean: Whether the meta set is the clean one instead.
-        predictions: Whether beliefs start from the probe's predictions.
         continued: Whether the probe's network is trained on, not a fresh one.
         meta_epochs, **arguments: `CurveWeightedModel`'s.
     """
@@ -114,7 +112,6 @@ def train_weighted(
         batches(kcn.with_sample_ids((data.inputs, data.labels))),
         evaluation(data),
         loss_curves=probed.curves,
-        predictions=probed.predictions if predictions else None,
         meta_data=data.meta if clean else None,
         meta_epochs=meta_epochs,
     )

@@ -17,11 +17,11 @@ seconds of the processor, which other work on the machine changes less:
         python benchmarks/scale.py --what=curves --samples=${million}000000
     done
 
-What a backup costs, of whole trainings and of the beliefs alone, which are what
-grows with the samples:
+What a backup costs, of whole trainings and of running predictions alone, which
+grow with the samples:
 
     python benchmarks/scale.py --what=backup --samples=100000
-    python benchmarks/scale.py --what=beliefs --samples=10000000
+    python benchmarks/scale.py --what=predictions --samples=10000000
 """
 
 import json
@@ -38,9 +38,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
-from keras_curvenet.allocating.prepared_curves import prepared_curves
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.prepared_fit import prepared_curves
 from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.recorded_columns import RecordedColumns
@@ -49,7 +49,7 @@ from keras_curvenet.resuming.backup_folder import BackupFolder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum(
-    "what", "epochs", ["epochs", "curves", "backup", "beliefs"], "Measured."
+    "what", "epochs", ["epochs", "curves", "backup", "predictions"], "Measured."
 )
 flags.DEFINE_integer("samples", 1_000_000, "Rows.")
 flags.DEFINE_integer("epochs", 30, "Recorded epochs, for curves and backup.")
@@ -258,17 +258,17 @@ def backup_costs():
     return figures
 
 
-def belief_costs():
-    """Dict of what a backup of the beliefs alone takes."""
-    beliefs, seconds = RunningPredictions(FLAGS.samples, NUM_CLASSES), []
+def prediction_costs():
+    """Dict of what a backup of the running predictions alone takes."""
+    running, seconds = RunningPredictions(FLAGS.samples, NUM_CLASSES), []
     with tempfile.TemporaryDirectory() as path:
         folder = BackupFolder(path)
         folder.open()
         for number in range(FLAGS.rounds):
             start = time.perf_counter()
             arrays = {
-                f"beliefs/{index}": variable.numpy()
-                for index, variable in enumerate(beliefs.variables)
+                f"running_predictions/{index}": variable.numpy()
+                for index, variable in enumerate(running.variables)
             }
             folder.save(Backup(number, 0, arrays, {}))
             seconds.append(time.perf_counter() - start)
@@ -282,7 +282,7 @@ def belief_costs():
 def main(argv):
     del argv
     measure = {
-        "beliefs": belief_costs,
+        "predictions": prediction_costs,
         "epochs": epoch_ratios,
         "curves": curve_costs,
         "backup": backup_costs,

@@ -122,11 +122,11 @@ class Way:
 
 
 def equal_batch(**options):
-    """Options for a meta step in every step, its batch as large as training's.
+    """Options for a meta batch as large as that of training.
 
     The ways below are measured at equal settings, whatever the defaults are.
     """
-    return {"meta_every": 1, "meta_batch_size": FLAGS.batch_size, **options}
+    return {"meta_batch_size": FLAGS.batch_size, **options}
 
 
 WAYS = {
