@@ -114,8 +114,7 @@ def test_all_steps_are_made(way):
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_an_unknown_number_of_batches_changes_nothing():
     known, data = with_ids().batch(BATCH), unknown(with_ids().batch(BATCH))
-    np.testing.assert_array_equal(probed(data), probed(known))
-    assert probed(data).all()
+    assert probed(data).all() and probed(known).all()
     np.testing.assert_array_equal(allocated(data)[1], allocated(known)[1])
 
 

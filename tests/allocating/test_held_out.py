@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
-from weighted_models import weighted_model
+from weighted_models import eager
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating.meta_batches import meta_set
@@ -26,7 +26,7 @@ def data():
 
 def fit(weighted, x, labels, curves, **kwargs):
     with pytest.warns(UserWarning, match="fewer than 20 samples"):
-        weighted.fit(x, labels, 64, loss_curves=curves, verbose=0, **kwargs)
+        weighted.fit(x, labels, 128, loss_curves=curves, verbose=0, **kwargs)
 
 
 def test_no_more_than_a_tenth_of_a_class():
@@ -50,8 +50,8 @@ def test_held_out_samples_change_nothing_while_weights_are_learned():
     weights = np.ones(len(x), "float32")
     others = np.where(np.isin(np.arange(len(x)), held_out), 0.0, weights)
 
-    def trained(sample_weight, meta_epochs):
-        weighted = weighted_model(
+    def trained(sample_weight, epochs):
+        weighted = eager(
             tiny_models.sequential,
             curve_net=None,
             soft_labels=False,
@@ -64,15 +64,15 @@ def test_held_out_samples_change_nothing_while_weights_are_learned():
             labels,
             curves,
             shuffle=False,
-            epochs=2,
-            meta_epochs=meta_epochs,
+            epochs=epochs,
+            meta_epochs=1,
             sample_weight=sample_weight,
         )
         return weighted.base_model.get_weights()
 
-    tiny_models.assert_all_close(trained(weights, 2), trained(others, 2))
+    tiny_models.assert_all_close(trained(weights, 1), trained(others, 1))
     # Once weights are frozen, they are trained on.
-    learned, without = trained(weights, 1), trained(others, 1)
+    learned, without = trained(weights, 2), trained(others, 2)
     assert not np.allclose(learned[0], without[0], atol=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_a_meta_set_of_its_own_holds_nothing_out():
     x, labels, curves = data()
 
     def trained(meta_epochs):
-        weighted = weighted_model(
+        weighted = eager(
             tiny_models.sequential,
             curve_net=None,
             meta_optimizer=keras.optimizers.SGD(0.0),
@@ -88,7 +88,7 @@ def test_a_meta_set_of_its_own_holds_nothing_out():
         weighted.fit(
             x,
             labels,
-            64,
+            128,
             shuffle=False,
             loss_curves=curves,
             meta_data=(x[-80:], labels[-80:]),

@@ -222,6 +222,7 @@ def test_invalid_arguments():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "call"),
     [
