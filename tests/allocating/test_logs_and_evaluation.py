@@ -127,7 +127,7 @@ def test_predict_and_evaluate_are_the_base_models():
 
 def test_calling_the_wrapper_is_calling_the_base():
     x, _ = tiny_models.arrays()
-    weighted = eager()
+    weighted = weighted_model()
     np.testing.assert_array_equal(weighted(x), weighted.base_model(x))
     np.testing.assert_array_equal(
         weighted.predict_on_batch(x), weighted.base_model.predict_on_batch(x)
