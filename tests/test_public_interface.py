@@ -41,7 +41,6 @@ def test_docstring_names_every_argument(name):
         assert re.search(rf"{prefix}\b{parameter.name}\b", documented)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch", "numpy"])
 def test_another_backend_is_refused(backend):
     finished = subprocess.run(
