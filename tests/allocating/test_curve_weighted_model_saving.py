@@ -233,7 +233,7 @@ def test_saved_base_model_holds_nothing_of_ours(tmp_path):
 
 @pytest.mark.slow
 def test_saved_base_model_needs_nothing_of_ours(tmp_path):
-    weighted = weighted_model()
+    weighted = weighted_model(run_eagerly=False)
     fit(weighted, epochs=1)
     x, _ = tiny_models.arrays()
     weighted.base_model.save(tmp_path / "classifier.keras")
