@@ -91,9 +91,9 @@ def test_classes_of_a_label_fn_are_not_compared():
     x, y = tiny_models.arrays()
     curves = tiny_models.loss_curves((y == 2).astype(int), num_classes=2)
     weighted = eager(
-        tiny_models.two_layer_model, curve_net=tiny_models.curve_net()
+        tiny_models.two_layer_model,
+        curve_net=tiny_models.curve_net(num_classes=2),
     )
-    weighted.curve_net = tiny_models.curve_net(num_classes=2)
     history = fit(weighted, loss_curves=curves)
     assert np.isfinite(history["loss"]).all()
     regression = eager(

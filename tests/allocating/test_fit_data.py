@@ -131,9 +131,10 @@ def test_the_meta_set_is_chosen_from_the_curves():
         chosen = kcn.select_meta_samples(curves)
     fits = []
     for meta_data in (None, (x[chosen], y[chosen])):
-        weighted = eager(tiny_models.two_layer_model)
         # Both draw the same batches: the whole set in each.
-        weighted.meta_batch_size = len(chosen)
+        weighted = eager(
+            tiny_models.two_layer_model, meta_batch_size=len(chosen)
+        )
         fits.append((weighted, fit(weighted, meta_data=meta_data)))
     (by_curves, history), (given, expected) = fits
     np.testing.assert_array_equal(by_curves.meta_sample_ids, chosen)
