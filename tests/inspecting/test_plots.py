@@ -222,7 +222,6 @@ def test_invalid_arguments():
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "call"),
     [
