@@ -16,9 +16,9 @@ from sklearn.datasets import load_digits
 
 import keras_curvenet as kcn
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
-
-
 SHORT = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
 
 
@@ -194,11 +194,3 @@ def test_resume():
     rows = re.findall(r"^(\D+?) +([\d,]+) +(\d+)$", printed, re.MULTILINE)
     assert len(rows) == 7
     assert all(number == "0" for _, _, number in rows)
-
-
-def test_index_names_every_script():
-    index = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"^\| \[`?(\w+\.py)`?\]\((\w+\.py)\)", index, re.M)
-    assert all(shown == linked for shown, linked in named)
-    scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert sorted(linked for _, linked in named) == scripts

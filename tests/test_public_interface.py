@@ -56,6 +56,7 @@ def test_another_backend_is_refused(backend):
     assert f"Received: backend '{backend}'" in finished.stderr
 
 
+@pytest.mark.slow
 def test_import_needs_none_of_the_extras():
     extras = ["PIL", "jinja2", "matplotlib", "pandas", "sklearn"]
     extras += ["tensorflow_datasets"]
@@ -69,6 +70,7 @@ def test_import_needs_none_of_the_extras():
     assert finished.stdout.strip() == kcn.__version__, finished.stderr
 
 
+@pytest.mark.slow
 def test_import_loads_nothing_that_keras_does_not():
     code = (
         "import sys; import keras; before = {*sys.modules}\n"

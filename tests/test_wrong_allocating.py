@@ -383,30 +383,6 @@ WRONG_USES = {
         "argument `class_weight`",
         "Received: class_weight={0: 1}. Leave it",
     ),
-    "w predictions shape": (
-        lambda: allocate(predictions=np.zeros((3, 3))),
-        ValueError,
-        "argument `predictions`",
-        "Received: an array of shape",
-    ),
-    "w predictions str": (
-        lambda: allocate(predictions="p"),
-        ValueError,
-        "argument `predictions`",
-        "Received: an array of shape",
-    ),
-    "w predictions logits": (
-        lambda: allocate(predictions=np.full((N, 3), 5.0)),
-        ValueError,
-        "argument `predictions`",
-        "Received: values from 5.0 to",
-    ),
-    "w predictions nan": (
-        lambda: allocate(predictions=np.full((N, 3), np.nan)),
-        ValueError,
-        "argument `predictions`",
-        "Received: values from nan to",
-    ),
     "w trust str": (
         lambda: allocate(trust_changed_labels="yes"),
         ValueError,

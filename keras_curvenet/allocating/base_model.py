@@ -181,7 +181,7 @@ def class_outputs(base_model, x_spec, loss, num_classes):
                 f"model predicts {width}: soft labels and balanced classes "
                 "are off. If classes are missing at the end, pass curves with "
                 f"`LossCurves(..., num_classes={width})`.",
-                stacklevel=5,
+                stacklevel=4,
             )
         return None
     return width

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tiny_models
+from weighted_models import eager
 from weighted_models import fit
 from weighted_models import weighted_model
 
@@ -21,7 +22,7 @@ def changed_arrays(num_changed):
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_changed_labels_are_counted(one_hot):
     x, y = changed_arrays(5)
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         loss="categorical_crossentropy" if one_hot else tiny_models.SPARSE_LOSS,
     )
@@ -42,7 +43,7 @@ def test_changed_labels_of_one_binary_output():
         [keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")]
     )
     weighted = kcn.CurveWeightedModel(model)
-    weighted.compile("sgd", "binary_crossentropy")
+    weighted.compile("sgd", "binary_crossentropy", run_eagerly=True)
     with pytest.raises(ValueError, match="Received: 24 samples with another"):
         weighted.fit(x, y, loss_curves=curves, meta_data=(x, y), verbose=0)
 
@@ -51,7 +52,7 @@ def test_changed_labels_are_trained_on_where_they_are_trusted():
     # All labels of the first batch are changed, and none of the others; the
     # weight of the others is small.
     x, y = changed_arrays(8)
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         curve_net=tiny_models.constant_curve_net([0.25] * 3),
         optimizer=keras.optimizers.SGD(0.0),
@@ -79,7 +80,7 @@ def test_labels_of_samples_that_were_never_seen_are_not_changed():
     values = tiny_models.loss_curves().values.copy()
     values[[4, 5]] = np.nan
     labels = np.where(np.isin(np.arange(24), [4, 5]), -1, y)
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     history = fit(weighted, loss_curves=kcn.LossCurves(values, labels))
     assert np.isfinite(history["loss"]).all()
 
@@ -89,13 +90,13 @@ def test_classes_of_a_label_fn_are_not_compared():
     # Two groups of the three classes; then one number, whose sign counts.
     x, y = tiny_models.arrays()
     curves = tiny_models.loss_curves((y == 2).astype(int), num_classes=2)
-    weighted = weighted_model(
-        tiny_models.two_layer_model, curve_net=tiny_models.curve_net()
+    weighted = eager(
+        tiny_models.two_layer_model,
+        curve_net=tiny_models.curve_net(num_classes=2),
     )
-    weighted.curve_net = tiny_models.curve_net(num_classes=2)
     history = fit(weighted, loss_curves=curves)
     assert np.isfinite(history["loss"]).all()
-    regression = weighted_model(
+    regression = eager(
         lambda: tiny_models.linear(1),
         curve_net=tiny_models.curve_net(num_classes=2),
         loss="mse",
@@ -117,7 +118,7 @@ def test_multi_hot_targets_are_not_compared():
         [keras.Input((4,)), keras.layers.Dense(3, activation="sigmoid")]
     )
     weighted = kcn.CurveWeightedModel(model, curve_net=tiny_models.curve_net())
-    weighted.compile("sgd", "binary_crossentropy")
+    weighted.compile("sgd", "binary_crossentropy", run_eagerly=True)
     history = weighted.fit(
         x,
         targets,
@@ -132,8 +133,9 @@ def test_multi_hot_targets_are_not_compared():
 # Inputs that are not finite.
 
 
-@pytest.mark.parametrize("soft_labels", [False, True])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("soft_labels", "value"), [(False, np.inf), (True, np.nan)]
+)
 def test_inputs_that_are_not_finite_are_left_out(soft_labels, value):
     # As zeros of weight 0; BatchNormalization and Dropout are in the model.
     x, y = tiny_models.arrays()
@@ -142,7 +144,7 @@ def test_inputs_that_are_not_finite_are_left_out(soft_labels, value):
         x[[3, 17]] = 0.0
         x[[3, 17], 1] = filler
         own = np.where(np.isin(np.arange(24), [3, 17]), weight, 1.0)
-        weighted = weighted_model(soft_labels=soft_labels)
+        weighted = eager(soft_labels=soft_labels)
         data = tiny_models.with_ids((x, y, own.astype("float32")))
         messages = tiny_models.caught_warnings(fit, weighted, data)
         fits.append((tiny_models.values_of(weighted.variables), messages))
@@ -224,7 +226,7 @@ def test_each_problem_is_warned_of_once():
     x, y = tiny_models.arrays()
     x[3, 1] = np.nan
     own = np.where(np.arange(24) == 9, np.inf, 1.0).astype("float32")
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     data = tiny_models.with_ids((x, y, own))
     messages = tiny_models.caught_warnings(fit, weighted, data, epochs=3)
     assert sum("had inputs" in message for message in messages) == 1

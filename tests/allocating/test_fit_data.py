@@ -7,29 +7,12 @@ import tensorflow as tf
 import tiny_models
 from weighted_models import CountForwardPasses
 from weighted_models import Snapshots
+from weighted_models import eager
 from weighted_models import fit
-from weighted_models import weighted_model
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating.fit_arguments import training_batches
 
 # When CurveNet learns.
-
-
-def test_meta_every_third_step():
-    snapshots = Snapshots()
-    weighted = weighted_model(tiny_models.two_layer_model, meta_every=3)
-    fit(
-        weighted,
-        tiny_models.with_ids(batch_size=4),  # Six steps in an epoch.
-        epochs=2,
-        meta_epochs=2,
-        callbacks=[snapshots],
-    )
-    changed = snapshots.changed(snapshots.steps)
-    assert changed == [True, False, False] * 4
-    assert int(weighted.meta_optimizer.iterations) == 4
-    assert int(weighted.optimizer.iterations) == 12
 
 
 @pytest.mark.parametrize(
@@ -45,9 +28,10 @@ def test_meta_every_third_step():
 )
 def test_meta_epochs(epochs, initial_epoch, meta_epochs, changed):
     snapshots = Snapshots()
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     history = fit(
         weighted,
+        tiny_models.with_ids(batch_size=24),
         epochs=epochs,
         initial_epoch=initial_epoch,
         meta_epochs=meta_epochs,
@@ -58,7 +42,7 @@ def test_meta_epochs(epochs, initial_epoch, meta_epochs, changed):
 
 
 def test_weights_in_use_are_those_of_sample_weights_once_frozen():
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     history = fit(weighted, epochs=2, meta_epochs=1)
     assert history["mean_weight"][1] == pytest.approx(
         weighted.sample_weights().mean(), rel=1e-5
@@ -66,7 +50,7 @@ def test_weights_in_use_are_those_of_sample_weights_once_frozen():
 
 
 def test_no_meta_data_needed_without_meta_epochs():
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     history = fit(weighted, meta_data=None, meta_epochs=0)
     assert set(history) == {
         "loss",
@@ -78,7 +62,7 @@ def test_no_meta_data_needed_without_meta_epochs():
 
 def test_a_second_fit_learns_again_without_loss_curves():
     snapshots = Snapshots()
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     fit(weighted)
     fit(weighted, loss_curves=None, callbacks=[snapshots])
     assert snapshots.changed(snapshots.epochs) == [True, False]
@@ -87,7 +71,7 @@ def test_a_second_fit_learns_again_without_loss_curves():
 
 def test_a_second_fit_may_have_fewer_samples():
     x, y = tiny_models.arrays()
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     fit(weighted)
     fit(weighted, tiny_models.with_ids((x[:9], y[:9])), loss_curves=None)
     assert weighted.sample_weights().shape == (24,)
@@ -110,7 +94,7 @@ def test_meta_batch_size(kind, own_size, meta_batch_size):
             ]
         )
 
-    weighted = weighted_model(
+    weighted = eager(
         make_model, meta_batch_size=meta_batch_size, top_layers=None
     )
     sizes = weighted.base_model.layers[0].sizes
@@ -133,7 +117,7 @@ def test_meta_batch_size(kind, own_size, meta_batch_size):
 )
 def test_invalid_meta_data(meta_data, error, message):
     with pytest.raises(error, match=message):
-        fit(weighted_model(), meta_data=meta_data)
+        fit(eager(), meta_data=meta_data)
 
 
 ignore_few = pytest.mark.filterwarnings("ignore:Class:UserWarning")
@@ -147,9 +131,10 @@ def test_the_meta_set_is_chosen_from_the_curves():
         chosen = kcn.select_meta_samples(curves)
     fits = []
     for meta_data in (None, (x[chosen], y[chosen])):
-        weighted = weighted_model(tiny_models.two_layer_model)
         # Both draw the same batches: the whole set in each.
-        weighted.meta_batch_size = len(chosen)
+        weighted = eager(
+            tiny_models.two_layer_model, meta_batch_size=len(chosen)
+        )
         fits.append((weighted, fit(weighted, meta_data=meta_data)))
     (by_curves, history), (given, expected) = fits
     np.testing.assert_array_equal(by_curves.meta_sample_ids, chosen)
@@ -173,7 +158,7 @@ def test_the_chosen_meta_set_comes_from_any_training_data(kind):
         "arrays": {"x": x, "y": y},
         "split": {"x": x, "y": y, "validation_split": 0.25},
     }[kind]
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     history = fit(weighted, meta_data=None, **arguments)
     assert np.isfinite(history["meta_loss"]).all()
     limit = 18 if kind == "split" else 24
@@ -182,7 +167,7 @@ def test_the_chosen_meta_set_comes_from_any_training_data(kind):
 
 @ignore_few
 def test_a_later_fit_chooses_again():
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     fit(weighted, meta_data=None)
     chosen = weighted.meta_sample_ids
     fit(weighted, meta_data=None, loss_curves=None)
@@ -193,7 +178,7 @@ def test_a_later_fit_chooses_again():
 @ignore_few
 def test_classes_without_samples_need_no_meta_samples():
     curves = tiny_models.loss_curves(num_classes=5)
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         curve_net=tiny_models.curve_net(num_classes=5),
     )
@@ -206,7 +191,7 @@ def test_chosen_samples_that_the_dataset_lacks():
     data = tiny_models.with_ids().unbatch()
     part = data.filter(lambda x, y, weight, sample_id: sample_id > 4)
     with pytest.raises(ValueError, match=r"without sample id\(s\) \[\d"):
-        fit(weighted_model(), part.batch(8), meta_data=None)
+        fit(eager(), part.batch(8), meta_data=None)
 
 
 @ignore_few
@@ -220,7 +205,7 @@ def test_chosen_samples_of_several_shapes():
     data = data.apply(tf.data.experimental.assert_cardinality(24))
     data = kcn.with_sample_ids(data).padded_batch(4)
     labels = np.arange(2, 26) % 3
-    weighted = weighted_model(
+    weighted = eager(
         lambda: keras.Sequential(
             [
                 keras.Input((None,)),
@@ -238,12 +223,12 @@ def test_chosen_samples_of_several_shapes():
 def test_a_callback_list_is_refused():
     callbacks = keras.callbacks.CallbackList([])
     with pytest.raises(TypeError, match="Pass the callbacks themselves"):
-        fit(weighted_model(), callbacks=callbacks)
+        fit(eager(), callbacks=callbacks)
 
 
 def test_one_hot_targets_of_the_meta_set_alone():
     x, y = tiny_models.meta_arrays()
-    weighted = weighted_model(meta_loss="categorical_crossentropy")
+    weighted = eager(meta_loss="categorical_crossentropy")
     history = fit(weighted, meta_data=(x, np.eye(3, dtype="float32")[y]))
     assert np.isfinite(history["meta_loss"]).all()
 
@@ -262,7 +247,7 @@ def test_another_loss_of_the_meta_set(form):
         "object": keras.losses.SparseCategoricalCrossentropy(),
         "name": tiny_models.SPARSE_LOSS,
     }[form]
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         loss=kcn.LogitAdjustedCrossentropy([8, 8, 80]),
         meta_loss=meta_loss,
@@ -282,7 +267,7 @@ def test_the_meta_set_is_not_adjusted_unless_asked_for(form):
         "list": {"loss": [adjusted]},
         "meta loss": {"loss": adjusted, "meta_loss": adjusted},
     }[form]
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         optimizer=keras.optimizers.SGD(0.0),
         **arguments,
@@ -299,56 +284,36 @@ def test_the_meta_set_is_not_adjusted_unless_asked_for(form):
 def test_meta_set_that_misses_a_class():
     x, y = tiny_models.meta_arrays()
     with pytest.raises(ValueError, match=r"none of class\(es\) \[2\]"):
-        fit(weighted_model(), meta_data=(x[y < 2], y[y < 2]))
-
-
-def test_beliefs_start_from_the_probes_predictions():
-    predictions = np.eye(3, dtype="float32")[np.arange(24) % 3]
-    weighted = weighted_model(
-        tiny_models.two_layer_model, optimizer=keras.optimizers.SGD(0.0)
-    )
-    curves = tiny_models.loss_curves()
-    fit(weighted, loss_curves=curves, predictions=predictions, epochs=1)
-    believed = weighted._parts.beliefs.of_batch(
-        np.arange(24), np.zeros((24, 3))
-    )
-    own = weighted.base_model.predict(tiny_models.arrays()[0], verbose=0)
-    np.testing.assert_allclose(
-        believed, 0.8 * predictions + 0.2 * _adjusted(weighted, own), atol=2e-3
-    )
-    # A fit that goes on keeps what it has come to believe.
-    fit(
-        weighted,
-        loss_curves=curves,
-        predictions=1.0 - predictions,
-        epochs=2,
-        initial_epoch=1,
-    )
-    later = weighted._parts.beliefs.of_batch(np.arange(24), np.zeros((24, 3)))
-    assert np.abs(later - believed).max() < 0.2
-
-
-def _adjusted(weighted, probabilities):
-    predictions = weighted._parts.loss.predictions(tf.constant(probabilities))
-    return weighted._parts.loss.probabilities(predictions).numpy()
-
-
-def test_predictions_without_soft_labels():
-    weighted = weighted_model(soft_labels=False)
-    with pytest.raises(ValueError, match="`predictions`.*soft_labels=False"):
-        fit(weighted, predictions=np.zeros((24, 3)))
+        fit(eager(), meta_data=(x[y < 2], y[y < 2]))
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_batches_of_arrays(shuffle):
-    keras.utils.set_random_seed(0)
-    x, labels = np.arange(22).reshape(11, 2), np.arange(11)
-    batches = training_batches(x, labels, None, 5, shuffle, 0.0, None)
-    assert batches.num_samples == 11
-    parts = zip(*batches.dataset.as_numpy_iterator(), strict=True)
-    x, y, weights, ids = map(np.concatenate, parts)
-    np.testing.assert_array_equal(ids, y)
-    np.testing.assert_array_equal(x[:, 0], 2 * ids)
-    np.testing.assert_array_equal(weights, 1)
-    assert (ids.tolist() == list(range(11))) is not shuffle
-    assert sorted(ids) == list(range(11))
+    # The curves' labels would notice ids that are of other rows.
+    rows = []
+    x, y = tiny_models.arrays()
+    x[:, 0] = np.arange(24)
+
+    class Rows(keras.layers.Layer):
+        def call(self, inputs):
+            tf.py_function(
+                lambda x: rows.append(x.numpy().tolist()), [inputs[:, 0]], []
+            )
+            return inputs
+
+    weighted = eager(
+        lambda: keras.Sequential(
+            [
+                keras.Input((4,)),
+                Rows(),
+                *tiny_models.linear().layers,
+            ]
+        )
+    )
+    fit(
+        weighted, x, y=y, batch_size=5, epochs=1, meta_epochs=0, shuffle=shuffle
+    )
+    assert [len(batch) for batch in rows] == [5, 5, 5, 5, 4]
+    seen = sum(rows, [])
+    assert sorted(seen) == list(range(24))
+    assert (seen == list(range(24))) is not shuffle

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
+from weighted_models import eager
 from weighted_models import fit
 from weighted_models import weighted_model
 
@@ -24,7 +25,7 @@ class EpochLogs(keras.callbacks.Callback):
 
 def test_names_of_logs():
     epoch_logs = EpochLogs()
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     fit(
         weighted,
         callbacks=[epoch_logs],
@@ -45,6 +46,7 @@ def test_names_of_evaluate_are_the_base_models(trained):
         "sgd",
         {"label": tiny_models.SPARSE_LOSS, "size": "mse"},
         metrics={"label": ["accuracy"], "size": ["mae"]},
+        run_eagerly=True,
     )
     weighted = kcn.CurveWeightedModel(
         base, curve_net=tiny_models.WeightByCurve(), top_layers=None
@@ -60,7 +62,7 @@ def test_names_of_evaluate_are_the_base_models(trained):
 def test_values_of_logs_by_hand():
     # A rate of 0 everywhere; batches of 16 and 8.
     x, y = tiny_models.arrays()
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         optimizer=keras.optimizers.SGD(0.0),
         meta_optimizer=keras.optimizers.SGD(0.0),
@@ -139,7 +141,7 @@ def test_validation_data_with_and_without_ids():
         tf.data.Dataset.from_tensor_slices(tiny_models.arrays()).batch(8),
         tiny_models.with_ids(),
     ):
-        weighted = weighted_model(tiny_models.two_layer_model)
+        weighted = eager(tiny_models.two_layer_model)
         history = fit(weighted, epochs=1, validation_data=validation_data)
         values.append(history["val_loss"])
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
@@ -151,7 +153,7 @@ def test_validation_data_with_and_without_ids():
 
 def test_early_stopping_restores_the_best_weights():
     snapshots = []
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model, optimizer=keras.optimizers.SGD(0.1)
     )
     stopping = keras.callbacks.EarlyStopping(
@@ -176,7 +178,7 @@ def test_early_stopping_restores_the_best_weights():
 
 def test_learning_rates_by_callback():
     rates = []
-    weighted = weighted_model(tiny_models.two_layer_model)
+    weighted = eager(tiny_models.two_layer_model)
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (1 + epoch)),
         keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1),
@@ -192,7 +194,7 @@ def test_learning_rates_by_callback():
 
 
 def test_reduce_learning_rate_on_plateau():
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model, optimizer=keras.optimizers.SGD(0.5)
     )
     callback = keras.callbacks.ReduceLROnPlateau(
@@ -208,7 +210,7 @@ def test_reduce_learning_rate_on_plateau():
 
 
 def test_model_checkpoint(tmp_path):
-    weighted = weighted_model()
+    weighted = eager()
     fit(
         weighted,
         validation_data=tiny_models.arrays(),

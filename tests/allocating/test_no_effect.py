@@ -74,7 +74,9 @@ def made(make_model):
 
 
 def evaluated(compile_arguments):
-    arguments = {"loss": tiny_models.SPARSE_LOSS, **compile_arguments}
+    """With a new optimizer; eagerly unless graphs are the point."""
+    arguments = {"loss": tiny_models.SPARSE_LOSS, "run_eagerly": True}
+    arguments.update(compile_arguments)
     arguments["optimizer"] = OPTIMIZERS[arguments["optimizer"]]()
     return arguments
 
@@ -112,25 +114,29 @@ CURVE_NETS = {
 
 
 @pytest.mark.parametrize(
-    ("make_model", "top_layers", "optimizer", "curve_net"),
+    ("make_model", "top_layers", "optimizer", "curve_net", "run_eagerly"),
     [
-        (tiny_models.sequential, 1, "adam", "frozen"),
-        (tiny_models.sequential, 1, "adam", "constant"),
-        (tiny_models.sequential, 1, "adam", "learning"),
-        (tiny_models.sequential, None, "momentum", "learning"),
-        (tiny_models.functional, 2, "momentum", "frozen"),
-        (tiny_models.functional, 2, "momentum", "learning"),
-        (tiny_models.subclassed, ["head"], "adam", "frozen"),
-        (tiny_models.subclassed, ["head"], "adam", "learning"),
-        (tiny_models.sequential, 1, "moving average", "learning"),
-        (tiny_models.sequential, 1, "accumulation", "learning"),
+        (tiny_models.sequential, 1, "adam", "frozen", True),
+        (tiny_models.sequential, 1, "adam", "constant", True),
+        (tiny_models.sequential, 1, "adam", "learning", False),
+        (tiny_models.sequential, None, "momentum", "learning", False),
+        (tiny_models.functional, 2, "momentum", "frozen", False),
+        (tiny_models.functional, 2, "momentum", "learning", True),
+        (tiny_models.subclassed, ["head"], "adam", "frozen", True),
+        (tiny_models.subclassed, ["head"], "adam", "learning", False),
+        (tiny_models.sequential, 1, "moving average", "learning", False),
+        (tiny_models.sequential, 1, "accumulation", "learning", False),
     ],
 )
 def test_weights_of_one_are_plain_training(
-    make_model, top_layers, optimizer, curve_net
+    make_model, top_layers, optimizer, curve_net, run_eagerly
 ):
     # BatchNormalization, Dropout and an L2 regularizer are in each model.
-    arguments = {"optimizer": optimizer, "metrics": ["accuracy"]}
+    arguments = {
+        "optimizer": optimizer,
+        "metrics": ["accuracy"],
+        "run_eagerly": run_eagerly,
+    }
     data = tiny_models.arrays()
     make_curve_net, meta_epochs = CURVE_NETS[curve_net]
     assert_same_training(
@@ -196,6 +202,7 @@ def test_with_several_outputs_and_loss_weights(top_layers):
         "optimizer": "sgd",
         "loss": {"label": tiny_models.SPARSE_LOSS, "size": "mse"},
         "loss_weights": {"label": 0.5, "size": 2.0},
+        "run_eagerly": top_layers is None,
         "metrics": {"label": ["accuracy"], "size": ["mae"]},
     }
     assert_same_training(
@@ -217,7 +224,11 @@ def test_with_masked_sequences(top_layers):
     x = rng.integers(1, 7, size=(tiny_models.NUM_SAMPLES, 5), dtype="int32")
     x[::2, 3:] = 0
     y = rng.integers(0, 3, size=x.shape, dtype="int32")
-    arguments = {"optimizer": "sgd", "metrics": ["accuracy"]}
+    arguments = {
+        "optimizer": "sgd",
+        "metrics": ["accuracy"],
+        "run_eagerly": top_layers is None,
+    }
     assert_same_training(
         trained_weighted(
             tiny_models.masked_sequence,

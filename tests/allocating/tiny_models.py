@@ -92,9 +92,7 @@ class Subclassed(keras.Model):
 
     def call(self, inputs, training=None):
         for layer in self.hidden:
-            takes_training = layer._call_has_training_arg
-            kwargs = {"training": training} if takes_training else {}
-            inputs = layer(inputs, **kwargs)
+            inputs = layer(inputs)  # Keras hands `training` on.
         return self.softmax(inputs)
 
 

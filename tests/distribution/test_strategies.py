@@ -79,6 +79,7 @@ def trainings(tmp_path_factory):
         process.wait()
 
 
+@pytest.mark.slow
 def test_devices_and_workers_do_as_one(trainings):
     """One test, since two processes of the suite would share no fixture."""
     check_workers_of_which_one_dies(*trainings)
