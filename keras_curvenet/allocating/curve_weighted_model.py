@@ -44,7 +44,8 @@ class CurveWeightedModel(keras.Model):
     how to change them. As far as a label is not trusted, what the network
     itself predicts stands in (`soft_labels`), and logit adjustment keeps rare
     classes from being neglected (`balance_classes`). `as_published` makes the
-    paper's method. `predict` and `evaluate` are the base model's: deploy that.
+    paper's method. `predict` and `evaluate` are the base model's; deploy that,
+    and `compile` it where it is evaluated alone.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); soft
     labels: [Shu et al., 2023](https://arxiv.org/abs/2202.05613); logit
@@ -569,6 +570,14 @@ class CurveWeightedModel(keras.Model):
         return self.base_model.output_names
 
     # What is saved.
+
+    def save(self, *args, **kwargs):
+        """As `keras.Model.save`, to go on training later."""
+        optimizer = getattr(self.base_model, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
+            # Loading builds it, and would warn of variables that are missing.
+            optimizer.build(self.base_model.trainable_variables)
+        super().save(*args, **kwargs)
 
     def export(self, *args, **kwargs):
         """Exports the base model, as `keras.Model.export` does."""

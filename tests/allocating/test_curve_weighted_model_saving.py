@@ -9,6 +9,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_models
 
 import keras_curvenet as kcn
@@ -317,3 +318,27 @@ def test_a_fresh_process_goes_on_as_this_one_would(tmp_path):
     for index, variable in enumerate(variables):
         np.testing.assert_array_equal(left[0][f"arr_{index}"], variable)
     np.testing.assert_array_equal(left[0]["w"], weighted.sample_weights())
+
+
+@pytest.mark.parametrize("compiles_wrapper", [False, True])
+def test_a_base_model_that_is_only_compiled_loads_without_warnings(
+    tmp_path, compiles_wrapper
+):
+    base = tiny_models.two_layer_model()
+    base.compile("adam", tiny_models.SPARSE_LOSS)
+    weighted = kcn.CurveWeightedModel(base)
+    if compiles_wrapper:
+        weighted.compile("sgd", tiny_models.SPARSE_LOSS)
+    weighted.save(tmp_path / "weighted.keras")
+    loaded = keras.models.load_model(tmp_path / "weighted.keras")
+    assert loaded.base_model.compiled
+    x, _ = tiny_models.arrays()
+    np.testing.assert_array_equal(loaded(x), weighted(x))
+
+
+def test_export_is_the_base_models(tmp_path):
+    weighted = kcn.CurveWeightedModel(tiny_models.two_layer_model())
+    weighted.export(tmp_path / "exported", verbose=False)
+    x, _ = tiny_models.arrays()
+    served = tf.saved_model.load(tmp_path / "exported").serve(x)
+    np.testing.assert_allclose(served, weighted.base_model(x), rtol=1e-6)
