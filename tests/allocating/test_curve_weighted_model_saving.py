@@ -340,5 +340,7 @@ def test_export_is_the_base_models(tmp_path):
     weighted = kcn.CurveWeightedModel(tiny_models.two_layer_model())
     weighted.export(tmp_path / "exported", verbose=False)
     x, _ = tiny_models.arrays()
-    served = tf.saved_model.load(tmp_path / "exported").serve(x)
-    np.testing.assert_allclose(served, weighted.base_model(x), rtol=1e-6)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(
+        exported.serve(x), weighted.base_model(x), rtol=1e-6
+    )
