@@ -126,7 +126,7 @@ class CurveWeightedModel(keras.Model):
     ):
         base_models.check_base_model(base_model)
         if curve_net is not None:
-            base_models.check_curve_net(curve_net)
+            base_models.check_built("curve_net", curve_net, keras.Layer)
         split = split_model(base_model, top_layers)
         kwargs.setdefault("dtype", base_model.dtype_policy)
         super().__init__(name=name, autocast=False, **kwargs)
@@ -136,8 +136,9 @@ class CurveWeightedModel(keras.Model):
         self.soft_labels = soft_labels
         self.balance_classes = balance_classes
         self.normalize_weights = normalize_weights
-        for switch in _SWITCHES:
-            base_models.check_switch(switch, getattr(self, switch))
+        for switch, value in self.switches.items():
+            if value is not None:
+                as_bool(switch, value)
         self.keep_last_weights = as_bool("keep_last_weights", keep_last_weights)
         if meta_batch_size is not None:
             as_int("meta_batch_size", meta_batch_size, 1)
@@ -321,8 +322,7 @@ class CurveWeightedModel(keras.Model):
                 getattr(self.curve_net, "corrects_quality", not self.curve_net),
             )
         self.meta_optimizer = base_models.as_meta_optimizer(meta_optimizer)
-        if isinstance(meta_loss, str):
-            base_models.check_loss_name("meta_loss", meta_loss)
+        base_models.check_meta_loss(meta_loss)
         self._split = split_model(self.base_model, self.top_layers)
         loss_weights = compile_arguments_of(self)["loss_weights"]
         self.compiled_losses = CompiledLosses(
@@ -429,7 +429,7 @@ class CurveWeightedModel(keras.Model):
                 self.prepared.dataset,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=fit_arguments.with_callback(callbacks, phases),
+                callbacks=[phases, *keras.tree.flatten(callbacks or [])],
                 shuffle=False,
                 validation_data=train.validation_data,
                 initial_epoch=initial_epoch,

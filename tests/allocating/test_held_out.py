@@ -33,12 +33,12 @@ def test_no_more_than_a_tenth_of_a_class():
     x, labels, curves = data()
     train = training_batches(x, labels, None, 64, False, 0.0, None)
     with pytest.warns(UserWarning, match="fewer than 20 samples"):
-        chosen = meta_set(None, train, curves, None, None)
+        sample_ids, held_out, _ = meta_set(None, train, curves, None, None)
     counts = kcn.estimate_class_counts(curves)
-    held_out = np.bincount(labels[chosen.held_out], minlength=3)
+    num_held_out = np.bincount(labels[held_out], minlength=3)
     assert counts[0] >= 200 and 30 <= counts[1] < 60
-    np.testing.assert_array_equal(held_out, [20, counts[1] // 10, 0])
-    assert np.isin(chosen.held_out, chosen.sample_ids).all()
+    np.testing.assert_array_equal(num_held_out, [20, counts[1] // 10, 0])
+    assert np.isin(held_out, sample_ids).all()
 
 
 def test_held_out_samples_change_nothing_while_weights_are_learned():
@@ -46,7 +46,7 @@ def test_held_out_samples_change_nothing_while_weights_are_learned():
     x, labels, curves = data()
     train = training_batches(x, labels, None, 64, False, 0.0, None)
     with pytest.warns(UserWarning, match="fewer than 20 samples"):
-        held_out = meta_set(None, train, curves, None, None).held_out
+        _, held_out, _ = meta_set(None, train, curves, None, None)
     weights = np.ones(len(x), "float32")
     others = np.where(np.isin(np.arange(len(x)), held_out), 0.0, weights)
 

@@ -255,7 +255,7 @@ def test_a_name_of_several_layers():
 def test_subclassed_model_needs_names():
     model = tiny_models.subclassed()
     with pytest.raises(
-        ValueError, match="'subclassed' is subclassed.*Received: top_layers=1"
+        ValueError, match="'subclassed' is subclassed or.*Received: top_layers=1"
     ):
         kcn.CurveWeightedModel(model, top_layers=1)
     split = top_layers.split_model(model, ["head"])
@@ -279,7 +279,7 @@ def test_a_subclassed_functional_model_with_its_own_call_needs_names():
 
 def test_several_outputs_need_names():
     with pytest.raises(
-        ValueError, match="has 2 outputs. Received: top_layers=1"
+        ValueError, match="has several outputs. Received: top_layers=1"
     ):
         kcn.CurveWeightedModel(tiny_models.two_outputs(), top_layers=1)
 
