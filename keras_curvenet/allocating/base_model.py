@@ -9,6 +9,11 @@ from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.class_predictions import predictions_spec
 
+_BINARY_LOSSES = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+)
+
 # Epsilon of the default meta optimizer for a virtual step of rate 1.
 _EPSILON_PER_RATE = 2e-6
 
@@ -142,10 +147,7 @@ def _is_binary(loss):
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", "")
     if "binary" in name.lower() or name.lower() == "bce":
         return True
-    losses = keras.losses
-    return isinstance(
-        loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy
-    )
+    return isinstance(loss, _BINARY_LOSSES)
 
 
 def warn_if_trained(base_model):

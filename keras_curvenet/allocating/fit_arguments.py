@@ -71,12 +71,8 @@ def training_batches(
         dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
     check_batch_spec(dataset.element_spec)
     if int(dataset.cardinality()) == 0:
-        raise invalid(
-            "x",
-            "at least one batch",
-            "a dataset without any. Make batches smaller if it was made with "
-            "`drop_remainder=True`.",
-        )
+        received = "none. Make batches smaller, or keep the remainder."
+        raise invalid("x", "at least one batch", received)
     return TrainingBatches(dataset, num_samples, validation_data)
 
 

@@ -75,11 +75,11 @@ def _rows_of_ids(train, sample_ids):
         if not missing or num_read > _MOST_PASSES * train.num_samples:
             break
     if missing:
+        ids = sorted(missing)[:5]
         raise invalid(
             "x",
             "all samples of the loss curves, to choose the meta set from",
-            f"a dataset without sample id(s) {sorted(missing)[:5]}. Pass "
-            "`meta_data`, or the whole dataset.",
+            f"data without sample id(s) {ids}. Pass all, or `meta_data`.",
         )
     try:
         *arrays, ids = keras.tree.map_structure(
@@ -89,8 +89,7 @@ def _rows_of_ids(train, sample_ids):
         raise invalid(
             "meta_data",
             "meta_data=None only with samples of one shape",
-            f"batches whose samples differ in shape ({error}). Pass "
-            "`meta_data`, or pad all batches to one shape.",
+            f"batches whose samples differ in shape ({error}). Pass it.",
         ) from error
     _, first = np.unique(ids, return_index=True)
     order = first[np.searchsorted(ids[first], sample_ids)]
@@ -192,7 +191,7 @@ def _labels_in(targets, num_classes):
         labels = labels.argmax(axis=1)
     elif labels.shape[1:] not in ((), (1,)):
         return None
-    elif num_classes == 2 and keras.backend.is_float_dtype(labels.dtype.name):
+    elif num_classes == 2 and labels.dtype.kind not in "OSU":  # No strings.
         is_smoothed = (labels > 0) & (labels < 1)
         labels = np.where(is_smoothed, labels > 0.5, labels)
     return set(np.unique(labels).tolist())

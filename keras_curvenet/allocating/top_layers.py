@@ -141,11 +141,13 @@ def _trainable_leaves(model):
 
 def _functional(model):
     """The Functional model that computes what `model` does, or None."""
-    if not isinstance(model, keras.Sequential):
-        return model if _is_graph(model) else None
-    if not _is_graph(model) or len(getattr(model, "outputs", [])) != 1:
+    if not _is_graph(model):
         return None
-    return keras.Model(model.inputs[0], model.outputs[0])
+    if isinstance(model, Functional):
+        return model
+    outputs = getattr(model, "outputs", [])
+    has_one = len(outputs) == 1
+    return keras.Model(model.inputs[0], outputs[0]) if has_one else None
 
 
 def _split_graph(model, watched):
