@@ -42,7 +42,7 @@ def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
 
 
 def _held_out_of(sample_ids, curves):
-    """The meta samples (by class) not trained on while weights are learned.
+    """Those of the ids, which are by class, that are not trained on meanwhile.
 
     Samples that are trained on as well judge badly: their own labels are
     memorized soon, and what else a network learns of their class makes no
@@ -157,7 +157,7 @@ def _endless(dataset, buffer_size):
 
 
 def _check_targets(batches, num_classes):
-    """The number of batches of targets; ValueError if none, or a class lacks.
+    """The number of batches of targets; ValueError if they lack a class.
 
     Classes are not looked at where some targets are no class labels.
     """
@@ -166,19 +166,17 @@ def _check_targets(batches, num_classes):
         raise invalid("meta_data", "at least one batch", "an empty dataset.")
     if None in found:
         return len(found)
-    labels, expected = set().union(*found), set(range(num_classes))
-    others, missing = sorted(labels - expected), sorted(expected - labels)
-    if others or missing:
-        raise invalid(
-            "meta_data",
-            f"labels of all {num_classes} classes of the loss curves, 0 to "
-            f"{num_classes - 1}",
-            f"labels such as {others[:5]}."
-            if others
-            else f"none of class(es) {missing[:10]}. Add some: a class that "
-            "the meta set lacks loses its weight in training.",
+    labels, classes = set().union(*found), set(range(num_classes))
+    if labels == classes:
+        return len(found)
+    received = f"labels such as {sorted(labels - classes)[:5]}."
+    if labels < classes:
+        received = (
+            f"none of class(es) {sorted(classes - labels)[:10]}. Add some: a "
+            "class that the meta set lacks loses its weight in training."
         )
-    return len(found)
+    expected = f"labels of all classes of the curves, 0 to {num_classes - 1}"
+    raise invalid("meta_data", expected, received)
 
 
 def _labels_in(targets, num_classes):

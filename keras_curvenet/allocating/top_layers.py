@@ -84,7 +84,7 @@ def _last_layers(model, top_layers):
             "top_layers",
             "a list of layer names, or None for all layers, because model "
             f"'{model.name}' is subclassed or has several outputs",
-            f"top_layers={top_layers}. Its layers: {_names(model.layers)}.",
+            f"top_layers={top_layers}. Its layers: {_names(model.layers)}",
         )
     leaves = _trainable_leaves(model)
     counted = [x for x in leaves if not isinstance(x, _NORMALIZATION_LAYERS)]
@@ -113,7 +113,7 @@ def _layer_named(model, name):
         raise invalid(
             "top_layers",
             f"names of layers of model '{model.name}', each of one layer",
-            f"{name!r}, {problem}. Its layers: {_names(layers)}.",
+            f"{name!r}, {problem}. Its layers: {_names(layers)}",
         )
     return found[0]
 
@@ -226,4 +226,6 @@ def _unique(items):
 
 
 def _names(layers):
-    return [layer.name for layer in layers]
+    """The names of the last layers, for a message."""
+    more = "... " if len(layers) > 8 else ""
+    return f"{more}{', '.join(layer.name for layer in layers[-8:])}."

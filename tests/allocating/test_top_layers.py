@@ -243,6 +243,14 @@ def test_invalid_top_layers(value, message):
         kcn.CurveWeightedModel(normalized_model(), top_layers=value)
 
 
+def test_a_message_on_a_deep_model_is_short():
+    hidden = [layers.Dense(2, name=f"hidden_layer_{i}") for i in range(50)]
+    model = keras.Sequential([keras.Input((4,)), *hidden])
+    with pytest.raises(ValueError, match="hidden_layer_49.$") as error:
+        top_layers.split_model(model, ["nope"])
+    assert len(str(error.value)) < 500
+
+
 def test_a_name_of_several_layers():
     inner = keras.Sequential(
         [keras.Input((4,)), layers.Dense(4, name="twice")], name="inner"
