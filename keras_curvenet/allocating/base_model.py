@@ -30,7 +30,7 @@ def invalid(argument, expected, received):
 
 
 def check_built(argument, layer, layer_class):
-    """Raises unless it is a layer of a class whose variables exist."""
+    """Raises unless a layer is of a class, and its variables exist."""
     if not isinstance(layer, layer_class):
         raise TypeError(
             f"Invalid value for argument `{argument}`. Expected a built "
