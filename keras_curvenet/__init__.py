@@ -25,7 +25,6 @@ if _backend != "tensorflow":
 from keras_curvenet import datasets
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_weighted_model import CurveWeightedModel
-from keras_curvenet.allocating.logit_adjustment import LogitAdjustedCrossentropy
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.curve_tensor_board import CurveTensorBoard
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
@@ -36,6 +35,7 @@ from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.inspecting.report.write_report import write_report
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+from keras_curvenet.logit_adjustment import LogitAdjustedCrossentropy
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.loss_curves import LossCurves

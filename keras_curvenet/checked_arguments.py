@@ -10,6 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 
+def invalid_value(argument: str, expected: str, received: str) -> ValueError:
+    """The ValueError of an argument, in the words that all have."""
+    return ValueError(
+        f"Invalid value for argument `{argument}`. Expected {expected}. "
+        f"Received: {received}"
+    )
+
+
 def as_int(argument: str, value: Any, least: int) -> int:
     """The int; ValueError unless it is one, and at least `least`."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -115,7 +115,7 @@ WRONG_USES = {
         lambda: kcn.CurveWeightedModel(network(), curve_net=3),
         TypeError,
         "argument `curve_net`",
-        "Received: curve_net=3.",
+        "Received: 3 of type int.",
     ),
     "w no compile": (
         lambda: allocate(wrapper=kcn.CurveWeightedModel(network())),

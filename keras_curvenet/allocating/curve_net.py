@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_ints
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.replicas import mean_of_all_replicas
 
 # Where the reference code's last bias starts: at weights of 0.99.
@@ -87,20 +88,20 @@ class CurveNet(keras.Model):
         **kwargs,
     ):
         if curve_units in ((), []) or min_weight < 0.0:
-            raise ValueError(
-                "Invalid value for argument `curve_units` or `min_weight`. "
-                "Expected at least one layer and a float >= 0. Received: "
-                f"curve_units={curve_units}, min_weight={min_weight}."
+            raise invalid_value(
+                "curve_units` or `min_weight",
+                "at least one layer and a float >= 0",
+                f"curve_units={curve_units}, min_weight={min_weight}.",
             )
         first_bias = 0.0 if corrects_quality else _FIRST_BIAS
         if initial_logit is not None:
             first_bias = float(initial_logit)
         if corrects_quality and initial_logit is not None:
-            raise ValueError(
-                "Invalid value for argument `initial_logit`. Expected None "
-                "with `corrects_quality=True`, where weights start at the "
-                f"label quality. Received: initial_logit={initial_logit}. "
-                "Leave it out."
+            raise invalid_value(
+                "initial_logit",
+                "None with `corrects_quality=True`, where weights start at the "
+                "label quality",
+                f"initial_logit={initial_logit}. Leave it out.",
             )
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)

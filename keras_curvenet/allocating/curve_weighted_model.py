@@ -21,6 +21,7 @@ from keras_curvenet.allocating.training_loss import CompiledLosses
 from keras_curvenet.allocating.training_loss import multiplied_by
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.batch_specs import refuse_endless_epoch
@@ -98,7 +99,7 @@ class CurveWeightedModel(keras.Model):
     ):
         base_models.check_base_model(base_model)
         if curve_net is not None:
-            base_models.check_curve_net(curve_net)
+            base_models.check_built("curve_net", curve_net, keras.Layer)
         split = split_model(base_model, top_layers)
         kwargs.setdefault("dtype", base_model.dtype_policy)
         super().__init__(name=name, autocast=False, **kwargs)
@@ -108,8 +109,9 @@ class CurveWeightedModel(keras.Model):
         self.soft_labels = soft_labels
         self.balance_classes = balance_classes
         self.normalize_weights = normalize_weights
-        for switch in _SWITCHES:
-            base_models.check_switch(switch, getattr(self, switch))
+        for switch, value in self.switches.items():
+            if value is not None:
+                as_bool(switch, value)
         self.keep_last_weights = as_bool("keep_last_weights", keep_last_weights)
         if meta_batch_size is not None:
             as_int("meta_batch_size", meta_batch_size, 1)
@@ -264,9 +266,8 @@ class CurveWeightedModel(keras.Model):
         """Configures training, as `keras.Model.compile` does.
 
         Args:
-            optimizer: As in `keras.Model.compile`. Defaults to `"rmsprop"`.
+            optimizer, *args, **kwargs: As in `keras.Model.compile`.
             loss: As in `keras.Model.compile`, with one value per sample.
-            *args: As in `keras.Model.compile`.
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
                 `Adam(1e-5, weight_decay=1e-4)` where CurveNet corrects label
                 quality, with an epsilon of 2e-6 times the base optimizer's
@@ -275,31 +276,30 @@ class CurveWeightedModel(keras.Model):
             meta_loss: Loss of the meta set, in any form that `loss` may have.
                 Defaults to `loss`; to the plain crossentropy in place of a
                 `LogitAdjustedCrossentropy`, since the meta set is balanced.
-            **kwargs: As in `keras.Model.compile`.
 
         Raises:
             ValueError: If `loss` is missing.
         """
         if loss is None:
-            raise ValueError(
-                "Invalid value for argument `loss`. Expected a loss with one "
-                "value per sample, which the sample weights multiply. "
-                "Received: loss=None."
+            raise invalid_value(
+                "loss",
+                "a loss with one value per sample, which weights multiply",
+                "loss=None.",
             )
         super().compile(optimizer, loss, *args, **kwargs)
         if meta_optimizer is None:
+            corrects_quality = self.curve_net is None or getattr(
+                self.curve_net, "corrects_quality", False
+            )
             meta_optimizer = base_models.default_meta_optimizer(
-                self.optimizer,
-                getattr(self.curve_net, "corrects_quality", not self.curve_net),
+                self.optimizer, corrects_quality
             )
         self.meta_optimizer = base_models.as_meta_optimizer(meta_optimizer)
-        if isinstance(meta_loss, str):
-            base_models.check_loss_name("meta_loss", meta_loss)
+        base_models.check_meta_loss(meta_loss)
         self._split = split_model(self.base_model, self.top_layers)
-        loss_weights = compile_arguments_of(self)["loss_weights"]
         self.compiled_losses = CompiledLosses(
             loss,
-            loss_weights,
+            compile_arguments_of(self)["loss_weights"],
             getattr(self, "output_names", None),
             meta_loss,
         )
@@ -401,7 +401,7 @@ class CurveWeightedModel(keras.Model):
                 self.prepared.dataset,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=fit_arguments.with_callback(callbacks, phases),
+                callbacks=[phases, *keras.tree.flatten(callbacks or [])],
                 shuffle=False,
                 validation_data=train.validation_data,
                 initial_epoch=initial_epoch,
@@ -419,10 +419,10 @@ class CurveWeightedModel(keras.Model):
         try:
             build_symbolically(self, spec[:3])
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                "Invalid value for argument `y`. Expected targets that the "
-                "compiled loss and metrics take. Received: targets of "
-                f"{spec[1]} ({error})."
+            raise invalid_value(
+                "y",
+                "targets that the compiled loss and metrics take",
+                f"targets of {spec[1]} ({error}).",
             ) from error
         self._build_optimizers()
 

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.batch_specs import check_batch_spec
@@ -26,13 +28,7 @@ from keras_curvenet.workers import sharded_by_data
 
 
 class TrainingBatches(NamedTuple):
-    """Training data of either form.
-
-    Attributes:
-        dataset: Batches `(x, y, sample_weight, sample_id)`.
-        num_samples: Int, the number of sample ids.
-        validation_data: What Keras takes as such, or None.
-    """
+    """Training data: batches `(x, y, sample_weight, sample_id)`."""
 
     dataset: tf.data.Dataset
     num_samples: int
@@ -42,12 +38,7 @@ class TrainingBatches(NamedTuple):
 def training_batches(
     x, y, sample_weight, batch_size, shuffle, validation_split, validation_data
 ):
-    """Batches with ids from the arguments of `fit`.
-
-    Raises:
-        ValueError: If `x` is neither arrays nor a dataset with ids, or an
-            argument for arrays comes with a dataset.
-    """
+    """`TrainingBatches` of the arguments of `fit`, or a ValueError."""
     if isinstance(x, tf.data.Dataset):
         for_arrays = {
             "y": y,
@@ -57,81 +48,110 @@ def training_batches(
         }
         given = [name for name in for_arrays if for_arrays[name] is not None]
         if given:
-            raise ValueError(
-                f"Invalid value for argument `{given[0]}`. Expected it only "
-                "with arrays. Received: `x` as a dataset, together with "
-                f"{given}. Put targets and weights into the dataset, batch it, "
-                "and pass `validation_data`."
+            raise invalid_value(
+                given[0],
+                "it only with arrays",
+                f"`x` as a dataset, together with {given}. Put targets and "
+                "weights into it, batch it, and pass `validation_data`.",
             )
-        num_samples = num_samples_of(x)
-        check_batch_spec(x.element_spec)
-        if int(x.cardinality()) == 0:
-            raise ValueError(
-                "Invalid value for argument `x`. Expected at least one batch. "
-                "Received: a dataset without any, as of `drop_remainder=True` "
-                "with batches larger than the dataset. Make them smaller."
-            )
-        return TrainingBatches(x, num_samples, validation_data)
-    if x is None or y is None:
+        dataset, num_samples = x, num_samples_of(x)
+    elif x is None or y is None:
         raise ValueError(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
-            "with `keras_curvenet.with_sample_ids`, or arrays x and y. "
-            f"Received: x of type {type(x).__name__} and y of type "
-            f"{type(y).__name__}. Of a generator or `PyDataset`, make a "
-            "dataset by `tf.data.Dataset.from_generator` first."
+            "with `keras_curvenet.with_sample_ids`, or arrays. Received: x of "
+            f"type {type(x).__name__} and y of type {type(y).__name__}. Make "
+            "a generator a dataset by `tf.data.Dataset.from_generator`."
         )
-    arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
-    if validation_split and validation_data is None:
-        arrays, validation_data = _split_off(arrays, validation_split)
-    batch_size = 32 if batch_size is None else batch_size
-    as_int("batch_size", batch_size, 1)
-    dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
+    else:
+        arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+        if validation_split and validation_data is None:
+            arrays, validation_data = _split_off(arrays, validation_split)
+        batch_size = 32 if batch_size is None else batch_size
+        as_int("batch_size", batch_size, 1)
+        dataset, num_samples = _batches_of_arrays(arrays, batch_size, shuffle)
     check_batch_spec(dataset.element_spec)
+    if int(dataset.cardinality()) == 0:
+        received = "none. Make batches smaller, or keep the remainder."
+        raise invalid_value("x", "at least one batch", received)
     return TrainingBatches(dataset, num_samples, validation_data)
 
 
+def _split_off(arrays, share):
+    """Arrays without their last rows, and these rows, as Keras splits them."""
+    is_share, expected = lambda share: 0.0 < share < 1.0, "a float in (0, 1)"
+    as_float("validation_split", share, is_share, expected)
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    start = math.floor(num_samples * (1.0 - share))
+    first = keras.tree.map_structure(lambda array: array[:start], arrays)
+    return first, keras.tree.map_structure(lambda array: array[start:], arrays)
+
+
+def _batches_of_arrays(arrays, batch_size, shuffle):
+    """Batches of arrays, whose rows are the ids, and the number of rows."""
+    arrays = with_row_weights(rows_of_arrays(arrays))
+    num_samples = len(keras.tree.flatten(arrays)[0])
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
+    ids = tf.data.Dataset.range(num_samples)
+    if shuffle:
+        ids = shuffle_by_epoch(ids, num_samples, seed=None)
+
+    def rows_of(ids):
+        rows = keras.tree.map_structure(lambda t: tf.gather(t, ids), tensors)
+        return *rows, ids
+
+    dataset = ids.batch(batch_size).map(rows_of, tf.data.AUTOTUNE)
+    return sharded_by_data(dataset), num_samples
+
+
 def check_fit_arguments(callbacks, class_weight, validation_data):
-    """Raises ValueError for what `fit` does not support."""
-    if any(
-        isinstance(callback, LossCurveRecorder)
-        for callback in keras.tree.flatten(callbacks)
-    ):
-        raise ValueError(
-            "Invalid value for argument `callbacks`. Expected a "
-            "LossCurveRecorder only in the `fit` of the model to be "
-            "probed. Received: one in CurveWeightedModel.fit. Leave it out."
-        )
+    """Raises TypeError or ValueError for what `fit` does not support."""
+    for callback in keras.tree.flatten(callbacks or []):
+        is_list = isinstance(callback, keras.callbacks.CallbackList)
+        if is_list or not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                "Invalid value for argument `callbacks`. Expected a list of "
+                f"`keras.callbacks.Callback`. Received: {callback!r} in it. "
+                "Pass the callbacks themselves."
+            )
+        if isinstance(callback, LossCurveRecorder):
+            raise invalid_value(
+                "callbacks",
+                "a LossCurveRecorder only in the `fit` of the probed model",
+                "one in CurveWeightedModel.fit. Leave it out.",
+            )
     if class_weight is not None:
-        raise ValueError(
-            "Invalid value for argument `class_weight`. Expected None, "
-            "because CurveNet learns each sample's weight from its curve "
-            f"and class. Received: class_weight={class_weight}. Leave it "
-            "out, or multiply it into `sample_weight`."
+        raise invalid_value(
+            "class_weight",
+            "None, because CurveNet learns weights by curve and class",
+            f"class_weight={class_weight}. Leave it out, or multiply it into "
+            "`sample_weight`.",
         )
     is_tuple = isinstance(validation_data, (tuple, list))
     if is_tuple and len(validation_data) not in (2, 3):
-        raise ValueError(
-            "Invalid value for argument `validation_data`. Expected (x, y), "
-            "(x, y, sample_weight) or a dataset. Received: a "
-            f"{type(validation_data).__name__} of {len(validation_data)}."
+        raise invalid_value(
+            "validation_data",
+            "(x, y), (x, y, sample_weight) or a dataset",
+            f"a {type(validation_data).__name__} of {len(validation_data)}.",
         )
 
 
-def check_scope(weighted):
-    """Raises ValueError where a strategy does not have the base model too.
+def as_meta_epochs(meta_epochs, epochs):
+    """The number of epochs that learn weights: half of all by default."""
+    if meta_epochs is None:
+        return math.ceil(epochs / 2)
+    return as_int("meta_epochs", meta_epochs, 0)
 
-    Args:
-        weighted: A `CurveWeightedModel`.
-    """
-    strategy = weighted.distribute_strategy
-    if strategy.num_replicas_in_sync == 1:
-        return
-    if weighted.base_model.distribute_strategy is not strategy:
-        raise ValueError(
-            "Invalid value for argument `base_model`. Expected a model made in "
-            "the scope of the strategy that the CurveWeightedModel was made "
-            f"in. Received: '{weighted.base_model.name}', made outside. Make "
-            "both in one `with strategy.scope():`."
+
+def check_scope(weighted):
+    """Raises ValueError where a strategy does not have the base model too."""
+    strategy, base_model = weighted.distribute_strategy, weighted.base_model
+    is_shared = base_model.distribute_strategy is strategy
+    if strategy.num_replicas_in_sync > 1 and not is_shared:
+        raise invalid_value(
+            "base_model",
+            "a model made in the scope of the strategy of CurveWeightedModel",
+            f"'{base_model.name}', made outside. Make both in one `with "
+            "strategy.scope():`.",
         )
 
 
@@ -150,43 +170,12 @@ def prepare_for_strategy(model):
         )
 
 
-def as_meta_epochs(meta_epochs, epochs):
-    """The number of epochs that learn weights: half of all by default."""
-    if meta_epochs is None:
-        return math.ceil(epochs / 2)
-    return as_int("meta_epochs", meta_epochs, 0)
-
-
-def with_callback(callbacks, callback):
-    """The user's callbacks with one more before them."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        raise TypeError(
-            "Invalid value for argument `callbacks`. Expected a list of "
-            "callbacks, to which CurveWeightedModel adds its own. Received: "
-            "a CallbackList. Pass the callbacks themselves."
-        )
-    callbacks = keras.tree.flatten([] if callbacks is None else callbacks)
-    for given in callbacks:
-        if not isinstance(given, keras.callbacks.Callback):
-            raise TypeError(
-                "Invalid value for argument `callbacks`. Expected a list of "
-                f"`keras.callbacks.Callback`. Received: {given!r} in it."
-            )
-    return [callback, *callbacks]
-
-
-def with_curves(dataset, prepared, held_out=()):
+def with_curves(dataset, prepared, held_out):
     """Batches `(x, y, sample_weight, sample_id, prepared, is_held_out)`.
 
-    The look-up runs on the host, inside tf.data, where an id without a curve
-    is an error. Curves are read from where they are, memory or disk, and never
-    become a part of the graph.
-
-    Args:
-        dataset: Batches `(x, y, sample_weight, sample_id)`.
-        prepared: `PreparedCurves` of all samples.
-        held_out: Ids of samples that are not trained on while weights are
-            learned.
+    The look-up of `PreparedCurves` runs on the host, inside tf.data, where an
+    id without a curve is an error. They are read from where they are, memory or
+    disk, and never become a part of the graph.
     """
     is_held_out = np.zeros(len(prepared.labels), bool)
     is_held_out[np.asarray(held_out, np.int64)] = True
@@ -208,45 +197,3 @@ def with_curves(dataset, prepared, held_out=()):
         return x, y, sample_weight, sample_ids, tuple(of_batch), held_out
 
     return dataset.map(look_up, tf.data.AUTOTUNE)
-
-
-def _batches_of_arrays(arrays, batch_size, shuffle):
-    """Batches `(x, y, sample_weight, sample_id)` of arrays; the id is the row.
-
-    Args:
-        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
-        batch_size: Int >= 1.
-        shuffle: Bool, whether to shuffle the rows anew in every epoch.
-
-    Returns:
-        A tuple of the batched `tf.data.Dataset` and the number of rows.
-    """
-    arrays = with_row_weights(rows_of_arrays(arrays))
-    num_samples = len(keras.tree.flatten(arrays)[0])
-    tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
-    rows = tf.data.Dataset.range(num_samples)
-    if shuffle:
-        rows = shuffle_by_epoch(rows, num_samples, seed=None)
-
-    def gather(ids):
-        x, y, sample_weight = keras.tree.map_structure(
-            lambda tensor: tf.gather(tensor, ids), tensors
-        )
-        return x, y, sample_weight, ids
-
-    dataset = rows.batch(batch_size).map(gather, tf.data.AUTOTUNE)
-    return sharded_by_data(dataset), num_samples
-
-
-def _split_off(arrays, validation_split):
-    """Splits the last rows off for validation, as Keras does."""
-    if not 0.0 < validation_split < 1.0:
-        raise ValueError(
-            "Invalid value for argument `validation_split`. Expected a float "
-            f"in (0, 1). Received: validation_split={validation_split}."
-        )
-    num_samples = len(keras.tree.flatten(arrays)[0])
-    start = math.floor(num_samples * (1.0 - validation_split))
-    train = keras.tree.map_structure(lambda array: array[:start], arrays)
-    validation = keras.tree.map_structure(lambda array: array[start:], arrays)
-    return train, validation

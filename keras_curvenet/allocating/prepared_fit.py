@@ -18,6 +18,7 @@ from keras_curvenet.allocating.curve_net import weights_of_all
 from keras_curvenet.allocating.fit_arguments import with_curves
 from keras_curvenet.allocating.meta_set import meta_set
 from keras_curvenet.allocating.training_loss import TrainingLoss
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
 from keras_curvenet.inspecting.memorization import memorized_share
@@ -237,10 +238,10 @@ def prepared_fit(
         expected = getattr(model.curve_net, "curve_length", None)
         curves = prepared_curves(loss_curves, expected != num_losses)
     if len(curves.labels) < num_samples:
-        raise ValueError(
-            "Invalid value for argument `loss_curves`. Expected a curve for "
-            f"each of the {num_samples} samples of `x`. Received: "
-            f"{len(curves.labels)} curves. Pass those recorded on this dataset."
+        raise invalid_value(
+            "loss_curves",
+            f"a curve for each of the {num_samples} samples of `x`",
+            f"{len(curves.labels)} curves. Pass those of this dataset.",
         )
     if model.curve_net is None:
         model.curve_net = CurveNet(
@@ -309,11 +310,10 @@ def _add_dataset(prepared, model, train, meta_data, learns_weights):
 def _check_loss_curves(loss_curves):
     """Raises where there are no curves to train with."""
     if loss_curves is None:
-        raise ValueError(
-            "Invalid value for argument `loss_curves`. Expected the "
-            "`LossCurves` of the training samples in the first `fit`. "
-            "Received: loss_curves=None. Probe first, with "
-            "`LossCurveRecorder`."
+        raise invalid_value(
+            "loss_curves",
+            "the `LossCurves` of the training samples in the first `fit`",
+            "loss_curves=None. Probe first, with `LossCurveRecorder`.",
         )
     if not isinstance(loss_curves, LossCurves):
         raise TypeError(
@@ -322,9 +322,10 @@ def _check_loss_curves(loss_curves):
             f"{type(loss_curves).__name__}."
         )
     if never_seen(loss_curves.loss_columns).all():
-        raise ValueError(
-            "Invalid value for argument `loss_curves`. Expected the losses of "
-            f"samples that were seen. Received: {loss_curves}, all NaN."
+        raise invalid_value(
+            "loss_curves",
+            "the losses of samples that were seen",
+            f"{loss_curves}, all NaN.",
         )
 
 
@@ -339,9 +340,9 @@ def _refuse_other_curves(curve_net, loss_curves, curves):
     for size, value in received.items():
         expected = getattr(curve_net, size, value)
         if expected != value:
-            raise ValueError(
-                "Invalid value for argument `loss_curves`. Expected curves for "
-                f"a CurveNet with {size}={expected}. Received: {loss_curves}, "
-                f"which needs {size}={value}. Pass curves of the same probe, "
-                "or make a new CurveWeightedModel."
+            raise invalid_value(
+                "loss_curves",
+                f"curves for a CurveNet with {size}={expected}",
+                f"{loss_curves}, which needs {size}={value}. Pass curves of "
+                "the same probe, or make a new CurveWeightedModel.",
             )

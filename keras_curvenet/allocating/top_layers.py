@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import Functional
 from keras_curvenet.private_names import all_layers_of
 from keras_curvenet.private_names import calls_in_order
@@ -28,14 +29,7 @@ class SplitModel:
     """A model as two functions, the upper of which holds all watched variables.
 
     `top(bottom(x, training), training)` equals `model(x, training)`. Where the
-    model's graph can't be split, `bottom` returns its input and `top` is the
-    whole model.
-
-    Attributes:
-        bottom: Function `(x, training) -> features`.
-        top: Function `(features, training) -> predictions`.
-        variables: List of the watched Keras variables.
-        shares_forward_pass: Bool, whether the bottom does anything.
+    model can't be split, `bottom` returns its input.
     """
 
     bottom: Callable[..., Any]
@@ -45,121 +39,69 @@ class SplitModel:
 
 
 def split_model(model, top_layers):
-    """Splits a built model below its watched layers, where that can be done.
-
-    Args:
-        model: A built `keras.Model`.
-        top_layers: `"head"`, int, list of layer names, or None: see
-            `CurveWeightedModel`.
-
-    Raises:
-        ValueError: If `top_layers` does not fit the model.
-    """
+    """`SplitModel` of a built model; ValueError for impossible `top_layers`."""
     watched = watched_layers(model, top_layers)
-    if watched is None:
-        variables = list(model.trainable_variables)
-    else:
-        variables = _unique(
-            variable
-            for layer in watched
-            for variable in layer.trainable_variables
-        )
-    if not variables:
-        raise ValueError(
-            "Invalid value for argument `top_layers`. Expected layers with "
-            f"trainable variables. Received: top_layers={top_layers!r}, whose "
-            f"layers in model '{model.name}' have none. Make them trainable, "
-            "or name others."
-        )
-    graph = _graph_of(model)
-    if graph is not None and watched is not None:
-        split = _split_graph(graph, watched, variables)
-        if split is not None:
-            return split
-    return SplitModel(
-        bottom=lambda x, training: x,
-        top=call_with_training(model),
-        variables=variables,
-        shares_forward_pass=False,
+    variables = _unique(
+        variable
+        for layer in ([model] if watched is None else watched)
+        for variable in layer.trainable_variables
     )
+    if not variables:
+        raise invalid_value(
+            "top_layers",
+            "layers with trainable variables",
+            f"top_layers={top_layers!r}, whose layers in model '{model.name}' "
+            "have none. Make them trainable, or name others.",
+        )
+    parts = None if watched is None else _split_graph(model, watched)
+    if parts is None:
+        whole = call_with_training(model)
+        return SplitModel(lambda x, training: x, whole, variables, False)
+    return SplitModel(*parts, variables, shares_forward_pass=True)
 
 
 def watched_layers(model, top_layers):
     """List of the layers that `top_layers` stands for; None means all."""
-    if top_layers is None:
+    is_head = isinstance(top_layers, str) and top_layers == "head"
+    if top_layers is None or (is_head and not _has_order(model)):
         return None
-    if isinstance(top_layers, str) and top_layers == "head":
-        return _head_layers(model)
     is_bool = isinstance(top_layers, bool)
-    if isinstance(top_layers, numbers.Integral) and not is_bool:
-        return _last_layers(model, int(top_layers))
+    if is_head or (isinstance(top_layers, numbers.Integral) and not is_bool):
+        return _last_layers(model, top_layers)
     if isinstance(top_layers, (list, tuple)) and top_layers:
         return [_layer_named(model, name) for name in top_layers]
-    raise ValueError(
-        'Invalid value for argument `top_layers`. Expected "head", an int '
-        ">= 1, a non-empty list of layer names, or None for all layers. "
-        f"Received: top_layers={top_layers!r}."
-    )
+    expected = '"head", an int >= 1, a list of layer names, or None for all'
+    raise invalid_value("top_layers", expected, f"top_layers={top_layers!r}.")
 
 
-def _head_layers(model):
-    """The last layer with weights, and a Dense one before a Dense one.
+def _last_layers(model, top_layers):
+    """The last layers with weights, and all normalization after the first.
 
-    None, which stands for all layers, where their order is not known.
+    The head is the last one, and a Dense one before a Dense one.
     """
-    has_order = _is_graph(model) or isinstance(model, keras.Sequential)
-    if not has_order or len(getattr(model, "outputs", None) or []) > 1:
-        return None
-    last = [
-        layer
-        for layer in _leaf_layers(model)
-        if _is_trainable(layer) and not isinstance(layer, _NORMALIZATION_LAYERS)
-    ][-2:]
-    if not last:
+    if not _has_order(model):
+        raise invalid_value(
+            "top_layers",
+            "a list of layer names, or None for all layers, because model "
+            f"'{model.name}' is subclassed or has several outputs",
+            f"top_layers={top_layers}. Its layers: {_names(model.layers)}",
+        )
+    leaves = _trainable_leaves(model)
+    counted = [x for x in leaves if not isinstance(x, _NORMALIZATION_LAYERS)]
+    if not counted:
         return []
-    are_dense = all(isinstance(layer, keras.layers.Dense) for layer in last)
-    return _last_layers(model, len(last) if are_dense else 1)
-
-
-def _last_layers(model, num_layers):
-    """The last layers with weights, and the normalization after the first."""
-    if not _is_graph(model) and not isinstance(model, keras.Sequential):
-        raise ValueError(
-            "Invalid value for argument `top_layers`. Expected a list of layer "
-            f"names, or None for all layers, because model '{model.name}' is "
-            "subclassed and the order of its layers is not known. Received: "
-            f"top_layers={num_layers}. Its layers: "
-            f"{[layer.name for layer in model.layers]}."
+    if top_layers == "head":
+        last = counted[-2:]
+        are_dense = all(isinstance(layer, keras.layers.Dense) for layer in last)
+        top_layers = len(last) if are_dense else 1
+    if not 1 <= top_layers <= len(counted):
+        raise invalid_value(
+            "top_layers",
+            f"an int between 1 and {len(counted)} (the layers of model "
+            f"'{model.name}' with trainable weights, without normalization)",
+            f"top_layers={top_layers}. Pass a smaller value, or None for all.",
         )
-    if len(getattr(model, "outputs", None) or []) > 1:
-        raise ValueError(
-            "Invalid value for argument `top_layers`. Expected a list of layer "
-            f"names, or None for all layers, because model '{model.name}' has "
-            f"{len(model.outputs)} outputs. Received: top_layers={num_layers}. "
-            f"Its layers: {[layer.name for layer in model.layers]}."
-        )
-    leaves = [layer for layer in _leaf_layers(model) if _is_trainable(layer)]
-    candidates = [
-        index
-        for index, layer in enumerate(leaves)
-        if not isinstance(layer, _NORMALIZATION_LAYERS)
-    ]
-    if not 1 <= num_layers <= len(candidates):
-        raise ValueError(
-            "Invalid value for argument `top_layers`. Expected an int between "
-            f"1 and {len(candidates)} (the number of layers with trainable "
-            f"weights in base model '{model.name}', without normalization), a "
-            "list of layer names, or None. Received: "
-            f"top_layers={num_layers}. Pass a smaller value, or "
-            "`top_layers=None` to use every layer."
-        )
-    first = candidates[-num_layers]
-    return [
-        layer
-        for index, layer in enumerate(leaves)
-        if index >= first
-        and (index in candidates or isinstance(layer, _NORMALIZATION_LAYERS))
-    ]
+    return leaves[leaves.index(counted[-top_layers]) :]
 
 
 def _layer_named(model, name):
@@ -168,135 +110,122 @@ def _layer_named(model, name):
     found = [layer for layer in layers if layer.name == name]
     if len(found) != 1:
         problem = "no such layer" if not found else "several layers of the name"
-        raise ValueError(
-            "Invalid value for argument `top_layers`. Expected names of layers "
-            f"of model '{model.name}', each of one layer. Received: {name!r}, "
-            f"{problem}. Its layers: {[layer.name for layer in layers]}."
+        raise invalid_value(
+            "top_layers",
+            f"names of layers of model '{model.name}', each of one layer",
+            f"{name!r}, {problem}. Its layers: {_names(layers)}",
         )
     return found[0]
 
 
-def _leaf_layers(model):
-    """The layers in order, those of nested models in place of the model."""
+def _has_order(model):
+    """Bool: whether it is known which layers of a model are the last."""
+    return _is_graph(model) and len(getattr(model, "outputs", [])) <= 1
+
+
+def _is_graph(layer):
+    """Bool: whether it is a Functional or Sequential model, by its `call`."""
+    return type(layer).call in (Functional.call, keras.Sequential.call)
+
+
+def _trainable_leaves(model):
+    """The layers with weights in order, those of nested models among them."""
     leaves = []
     for layer in model.layers:
-        if _is_graph(layer) or isinstance(layer, keras.Sequential):
-            leaves.extend(_leaf_layers(layer))
-        else:
+        if _is_graph(layer):
+            leaves.extend(_trainable_leaves(layer))
+        elif layer.trainable_variables:
             leaves.append(layer)
     return _unique(leaves)
 
 
-def _is_graph(model):
-    return isinstance(model, Functional) and (
-        type(model).call is Functional.call
-    )
+def _functional(model):
+    """The Functional model that computes what `model` does, or None."""
+    if not _is_graph(model):
+        return None
+    if isinstance(model, Functional):
+        return model
+    outputs = getattr(model, "outputs", [])
+    has_one = len(outputs) == 1
+    return keras.Model(model.inputs[0], outputs[0]) if has_one else None
 
 
-def _is_trainable(layer):
-    return bool(layer.trainable_variables)
+def _split_graph(model, watched):
+    """Functions `(bottom, top)`; None where there is nothing to share.
 
-
-def _graph_of(model):
-    """The Functional model that computes `model`, or None."""
-    if isinstance(model, keras.Sequential):
-        is_known = type(model).call is keras.Sequential.call
-        if not is_known or len(getattr(model, "outputs", None) or []) != 1:
-            return None
-        return keras.Model(model.inputs[0], model.outputs[0])
-    return model if _is_graph(model) else None
-
-
-def _split_graph(graph, watched, variables):
-    """Splits a Functional model below its watched layers, or returns None.
-
-    All that comes after a watched layer is top. That leaves nothing shared
-    where a watched layer reads the model's input.
+    All that comes after a watched layer is top. So nothing is shared where a
+    watched layer reads the model's input.
     """
-    watched_ids = {id(layer) for layer in watched}
+    graph = _functional(model)
+    if graph is None:
+        return None
+    watched_ids = set(map(id, watched))
     top_nodes, made_by_top = [], set()
     for node in calls_in_order(graph):
-        holds_watched = any(
-            id(layer) in watched_ids for layer in _with_sublayers(node)
-        )
-        if holds_watched or any(
-            id(tensor) in made_by_top for tensor in node.input_tensors
-        ):
+        reads_top = not made_by_top.isdisjoint(map(id, node.input_tensors))
+        if reads_top or not watched_ids.isdisjoint(_layer_ids(node.operation)):
             top_nodes.append(node)
-            made_by_top.update(id(tensor) for tensor in node.outputs)
-    frontier = _unique(
-        tensor
-        for node in top_nodes
-        for tensor in node.input_tensors
-        if id(tensor) not in made_by_top
-    )
-    inputs = {id(tensor) for tensor in graph.inputs}
-    if all(id(tensor) in inputs for tensor in frontier):
+            made_by_top.update(map(id, node.outputs))
+    read = _unique(t for node in top_nodes for t in node.input_tensors)
+    frontier = [tensor for tensor in read if id(tensor) not in made_by_top]
+    if set(map(id, graph.inputs)).issuperset(map(id, frontier)):
         return None
-    if any(id(tensor) not in made_by_top for tensor in graph.outputs):
+    if not made_by_top.issuperset(map(id, graph.outputs)):
         return None
     bottom = keras.Model(graph.input, frontier, name=f"{graph.name}_bottom")
-    return SplitModel(
-        bottom=lambda x, training: keras.tree.flatten(
-            bottom(x, training=training)
-        ),
-        top=_GraphTop(top_nodes, frontier, graph.output),
-        variables=variables,
-        shares_forward_pass=True,
+    return (
+        lambda x, training: keras.tree.flatten(bottom(x, training=training)),
+        _function_of_nodes(top_nodes, frontier, graph.output),
     )
 
 
-def _with_sublayers(node):
-    """The layers whose variables a call may use."""
-    operation = node.operation
-    if isinstance(operation, keras.layers.Layer):
-        return [operation, *all_layers_of(operation)]
-    return []
+def _layer_ids(operation):
+    """The `id`s of the layers whose variables an operation may use."""
+    if not isinstance(operation, keras.Layer):
+        return []
+    return map(id, [operation, *all_layers_of(operation)])
 
 
-class _GraphTop:
-    """The calls of a Functional model that come after the split.
+def _function_of_nodes(nodes, inputs, outputs):
+    """Function `(features, training)` that runs a part of a graph.
 
     It calls the user's own layers and adds nothing to them, where a
     `keras.Model` of the same calls would leave its nodes behind.
     """
 
-    def __init__(self, nodes, inputs, outputs):
-        self.nodes, self.inputs, self.outputs = nodes, inputs, outputs
-
-    def __call__(self, features, training):
-        tensors = {
-            id(symbol): feature
-            for symbol, feature in zip(self.inputs, features, strict=True)
-        }
-        for node in self.nodes:
+    def run(features, training):
+        tensors = dict(zip(map(id, inputs), features, strict=True))
+        for node in nodes:
             args, kwargs = node.arguments.fill_in(tensors)
             # As in a Functional model: the flag that the call of the model
             # gets, not the one that its making recorded.
-            if takes_training(node.operation):
+            if _takes_training(node.operation):
                 kwargs["training"] = training
-            outputs = keras.tree.flatten(node.operation(*args, **kwargs))
-            tensors.update(
-                (id(symbol), output)
-                for symbol, output in zip(node.outputs, outputs, strict=True)
-            )
-        return keras.tree.map_structure(
-            lambda symbol: tensors[id(symbol)], self.outputs
-        )
+            made = keras.tree.flatten(node.operation(*args, **kwargs))
+            tensors.update(zip(map(id, node.outputs), made, strict=True))
+        return keras.tree.map_structure(lambda t: tensors[id(t)], outputs)
 
-
-def takes_training(layer):
-    """Bool: whether a layer's `call` has an argument `training`."""
-    return "training" in getattr(layer, "call_signature_parameters", ())
+    return run
 
 
 def call_with_training(model):
-    """`model.__call__` that passes `training` where the model takes it."""
-    if takes_training(model):
+    """Function `(x, training)` that calls a model, which may take x only."""
+    if _takes_training(model):
         return lambda x, training: model(x, training=training)
     return lambda x, training: model(x)
+
+
+def _takes_training(layer):
+    """Bool: whether a layer's `call` has an argument `training`."""
+    return "training" in getattr(layer, "call_signature_parameters", ())
 
 
 def _unique(items):
     """The items in order, each object once."""
     return list({id(item): item for item in items}.values())
+
+
+def _names(layers):
+    """The names of the last layers, for a message."""
+    more = "... " if len(layers) > 8 else ""
+    return f"{more}{', '.join(layer.name for layer in layers[-8:])}."

@@ -5,12 +5,13 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from keras_curvenet.allocating.logit_adjustment import ClassFrequencies
-from keras_curvenet.allocating.logit_adjustment import LogitAdjustedCrossentropy
-from keras_curvenet.allocating.logit_adjustment import adjusted_predictions
-from keras_curvenet.allocating.logit_adjustment import estimated_log_frequencies
-from keras_curvenet.allocating.logit_adjustment import log_probabilities
 from keras_curvenet.allocating.running_predictions import RunningPredictions
+from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.logit_adjustment import ClassFrequencies
+from keras_curvenet.logit_adjustment import LogitAdjustedCrossentropy
+from keras_curvenet.logit_adjustment import adjusted_predictions
+from keras_curvenet.logit_adjustment import estimated_log_frequencies
+from keras_curvenet.logit_adjustment import log_probabilities
 from keras_curvenet.private_names import CompileLoss
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
@@ -129,9 +130,10 @@ class CompiledLosses:
             )
             return undo_scaling(self._reduced_meta(y, y_pred, sample_weight))
         except (TypeError, ValueError) as error:  # While a step is traced.
-            raise ValueError(
-                "Invalid value for argument `meta_data`. Expected targets that "
-                f"the meta loss takes. Received: targets {y} ({error})."
+            raise invalid_value(
+                "meta_data",
+                "targets that the meta loss takes",
+                f"targets {y} ({error}).",
             ) from error
 
     def training_loss(self, curves, num_classes, switches):
@@ -154,12 +156,12 @@ class CompiledLosses:
             return TrainingLoss(self._reduced, self._per_sample, normalizes)
         has_soft_labels = switches["soft_labels"] is not False
         if has_soft_labels and switches["normalize_weights"]:
-            raise ValueError(
-                "Invalid value for argument `normalize_weights`. Expected True "
-                "only without soft labels, where a weight is the share that a "
-                "label has beside a prediction. Received: "
+            raise invalid_value(
+                "normalize_weights",
+                "True only without soft labels, where a weight is the share "
+                "that a label has beside a prediction",
                 f"normalize_weights=True, soft_labels={switches['soft_labels']}"
-                ". Leave it out, or pass `soft_labels=False`."
+                ". Leave it out, or pass `soft_labels=False`.",
             )
         return TrainingLoss(
             *self._forms_of(_without_adjustment(self.loss)),
@@ -175,13 +177,13 @@ class CompiledLosses:
     def _refuse_required(self, switches, num_classes):
         for name in ("soft_labels", "balance_classes"):
             if switches[name]:
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected True only "
-                    "with a Keras crossentropy of one output, whose classes "
-                    f"are those of the curves. Received: {name}=True with "
-                    f"loss={self.loss!r}, and a model that predicts "
-                    f"{num_classes or 'no'} classes of the curves. Leave it "
-                    "out."
+                raise invalid_value(
+                    name,
+                    "True only with a Keras crossentropy of one output, whose "
+                    "classes are those of the curves",
+                    f"{name}=True with loss={self.loss!r}, and a model that "
+                    f"predicts {num_classes or 'no'} classes of the curves. "
+                    "Leave it out.",
                 )
 
     def _frequencies(self, curves, num_classes, balance_classes):

@@ -1,14 +1,15 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_models
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating import base_model
 
 
-def compiled_base(**kwargs):
-    base = tiny_models.sequential()
+def compiled_base(make_model=tiny_models.two_layer_model, **kwargs):
+    base = make_model()
     base.compile(
         **{"optimizer": "sgd", "loss": tiny_models.SPARSE_LOSS, **kwargs}
     )
@@ -105,14 +106,49 @@ def test_metrics_by_output_are_made_anew():
 
 
 def test_nothing_compiled():
-    base = tiny_models.sequential()
+    base = tiny_models.two_layer_model()
     weighted = kcn.CurveWeightedModel(base)
     with pytest.raises(
         ValueError, match=r"Call `compile\(optimizer, loss\)` before `fit`"
     ):
         one_epoch(weighted)
-    with pytest.raises(ValueError, match="base model 'sequential', which"):
+    with pytest.raises(ValueError, match="base model 'two_layer_model', which"):
         weighted.evaluate(*tiny_models.arrays(), verbose=0)
+
+
+class StepDown(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that has no configuration."""
+
+    def __call__(self, step):
+        return tf.where(step < 10, 0.5, 0.05)
+
+
+class Unknown(StepDown):
+    """One that Keras doesn't know."""
+
+    def get_config(self):
+        return {"unknown": 1}
+
+
+@pytest.mark.parametrize("schedule", [StepDown(), Unknown()])
+@pytest.mark.parametrize("scales_loss", [False, True])
+def test_a_schedule_that_cannot_be_made_anew_gives_its_present_rate(
+    schedule, scales_loss
+):
+    optimizer = keras.optimizers.SGD(schedule)
+    optimizer.iterations.assign(10)
+    if scales_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    meta_optimizer = base_model.default_meta_optimizer(optimizer)
+    assert meta_optimizer.epsilon == pytest.approx(0.05 * 2e-6)
+
+
+def test_the_meta_optimizer_as_published():
+    meta_optimizer = base_model.default_meta_optimizer(
+        keras.optimizers.SGD(0.1), corrects_quality=False
+    )
+    assert float(meta_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert meta_optimizer.epsilon == 1e-7
 
 
 class Unserializable(keras.optimizers.SGD):
@@ -145,14 +181,14 @@ def test_fit_compiles_as_the_base_and_leaves_the_base_alone():
     base = compiled_base(
         optimizer=keras.optimizers.SGD(0.25),
         metrics=["accuracy"],
-        steps_per_execution=2,
+        run_eagerly=True,
     )
     weighted = kcn.CurveWeightedModel(base)
     history = one_epoch(weighted).history
     assert "accuracy" in history
     assert type(weighted.optimizer) is keras.optimizers.SGD
     assert float(weighted.optimizer.learning_rate) == 0.25
-    assert weighted.steps_per_execution == 2
+    assert weighted.run_eagerly
     assert int(weighted.optimizer.iterations) == 1
     assert int(base.optimizer.iterations) == 0
     assert type(weighted.meta_optimizer) is keras.optimizers.Adam
@@ -160,7 +196,7 @@ def test_fit_compiles_as_the_base_and_leaves_the_base_alone():
 
 
 def test_evaluate_compiles_as_the_base():
-    base = compiled_base(metrics=["accuracy"])
+    base = compiled_base(metrics=["accuracy"], run_eagerly=True)
     weighted = kcn.CurveWeightedModel(base)
     arguments = {"verbose": 0, "return_dict": True}
     assert weighted.evaluate(*tiny_models.arrays(), **arguments) == (
@@ -170,13 +206,13 @@ def test_evaluate_compiles_as_the_base():
 
 def test_own_compile_comes_first():
     weighted = kcn.CurveWeightedModel(compiled_base())
-    weighted.compile("adam", tiny_models.SPARSE_LOSS)
+    weighted.compile("adam", tiny_models.SPARSE_LOSS, run_eagerly=True)
     one_epoch(weighted)
     assert type(weighted.optimizer) is keras.optimizers.Adam
 
 
 def test_a_trained_base_is_trained_on_with_a_warning():
-    base = compiled_base()
+    base = compiled_base(run_eagerly=True)
     base.fit(*tiny_models.arrays(), verbose=0)
     weighted = kcn.CurveWeightedModel(base)
     start = base.get_weights()
@@ -188,12 +224,13 @@ def test_a_trained_base_is_trained_on_with_a_warning():
 
 @pytest.mark.parametrize(("late", "may_know"), [(0.1, False), (0.2, True)])
 def test_what_the_probed_network_knows_decides_on_the_warning(late, may_know):
-    base = compiled_base()
+    base = compiled_base(run_eagerly=True)
     base.fit(*tiny_models.arrays(), verbose=0)
     caught = tiny_models.caught_warnings(
         one_epoch,
         kcn.CurveWeightedModel(base),
         loss_curves=tiny_models.curves_with_wrong_labels(late),
+        initial_epoch=1,  # Nothing left to train.
     )
     assert ["may have memorized wrong labels" in str(w) for w in caught] == (
         [True] if may_know else []
@@ -201,7 +238,7 @@ def test_what_the_probed_network_knows_decides_on_the_warning(late, may_know):
 
 
 def test_no_warning_in_the_second_fit():
-    base = compiled_base()
+    base = compiled_base(run_eagerly=True)
     weighted = kcn.CurveWeightedModel(base)
     one_epoch(weighted)
     one_epoch(weighted, loss_curves=None)  # Warnings are errors.

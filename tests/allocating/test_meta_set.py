@@ -1,4 +1,6 @@
 import itertools
+import time
+import types
 
 import keras
 import numpy as np
@@ -58,8 +60,8 @@ def test_batches_past_an_epochs_steps_are_used():
     keras.utils.set_random_seed(0)
     x, y = tiny_models.meta_arrays()
     dataset = meta_set.meta_batches(dataset_of(x, y, batch_size=1), None, 3)
-    first = [int(next(iter(dataset))[1][0]) for _ in range(40)]
-    assert set(first) == {0, 1, 2}  # The first batch of 40 epochs.
+    first = [int(next(iter(dataset))[1][0]) for _ in range(20)]
+    assert set(first) == {0, 1, 2}  # The first batch of 20 epochs.
 
 
 def test_an_endless_dataset_of_unknown_size():
@@ -139,12 +141,33 @@ def test_a_missing_class(as_dataset, one_hot):
         first_batches(meta_data, 1, 4)
 
 
-def test_a_missing_class_of_binary_targets():
+@pytest.mark.parametrize("target", [1.0, 0.9])
+def test_a_missing_class_of_binary_targets(target):
     x = tiny_models.meta_arrays()[0]
     with pytest.raises(
         ValueError, match=r"Received: none of class\(es\) \[0\]"
     ):
-        meta_set.meta_batches((x, np.ones((6, 1))), 4, num_classes=2)
+        meta_set.meta_batches((x, np.full((6, 1), target)), 4, num_classes=2)
+
+
+def test_strings_are_no_binary_targets():
+    x = tiny_models.meta_arrays()[0]
+    with pytest.raises(ValueError, match="Received: labels such as .'cat'"):
+        meta_set.meta_batches((x, np.repeat(["cat"], 6)), 4, num_classes=2)
+
+
+def test_many_classes_take_linear_time():
+    # A mask for each class would take more than a minute.
+    start = time.process_time()
+    labels = np.arange(500_000)
+    assert meta_set._check_targets([labels], len(labels)) == 1
+    curves = types.SimpleNamespace(labels=labels)
+    counts = np.full(len(labels), 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meta_set, "estimate_class_counts", lambda _: counts)
+        held_out = meta_set._held_out_of(labels, curves)
+    np.testing.assert_array_equal(held_out, labels)
+    assert time.process_time() - start < 10.0
 
 
 def test_an_unbatched_dataset():

@@ -9,9 +9,9 @@ import tensorflow as tf
 import tiny_models
 
 from keras_curvenet.allocating import training_loss
-from keras_curvenet.allocating.logit_adjustment import ClassFrequencies
-from keras_curvenet.allocating.logit_adjustment import log_frequencies
 from keras_curvenet.allocating.prepared_fit import prepared_curves
+from keras_curvenet.logit_adjustment import ClassFrequencies
+from keras_curvenet.logit_adjustment import log_frequencies
 
 # What a loss with running predictions needs to know of its samples.
 CURVES = prepared_curves(tiny_models.loss_curves())

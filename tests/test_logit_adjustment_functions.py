@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_curvenet.allocating import logit_adjustment
+from keras_curvenet import logit_adjustment
 
 COUNTS = np.array([60.0, 30.0, 10.0])
 

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_float
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.class_predictions import class_columns
 from keras_curvenet.replicas import sum_of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
@@ -71,10 +72,10 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         are_counts = np.isfinite(counts).all() and (counts >= 0.0).all()
         are_counts = are_counts and counts.any()
         if counts.ndim != 1 or counts.size < 2 or not are_counts:
-            raise ValueError(
-                "Invalid value for argument `class_counts`. Expected one "
-                "number >= 0 for each of two or more classes, not all zero. "
-                f"Received: class_counts={class_counts}."
+            raise invalid_value(
+                "class_counts",
+                "one number >= 0 for each of two or more classes, not all zero",
+                f"class_counts={class_counts}.",
             )
         as_float("temperature", temperature, lambda t: t >= 0.0, "a float >= 0")
         self.class_counts = counts.tolist()
@@ -91,10 +92,10 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         is_binary = len(y_pred.shape) == 1 or y_pred.shape[-1] == 1
         num_classes = 2 if is_binary else y_pred.shape[-1]
         if num_classes != len(self.class_counts):
-            raise ValueError(
-                "Invalid value for argument `class_counts`. Expected a count "
-                f"for each of the model's {num_classes} classes. "
-                f"Received: {len(self.class_counts)} counts."
+            raise invalid_value(
+                "class_counts",
+                f"a count for each of the model's {num_classes} classes",
+                f"{len(self.class_counts)} counts.",
             )
         y_pred = adjusted_predictions(
             y_pred, self._log_frequencies, self.from_logits
@@ -152,7 +153,7 @@ class ClassFrequencies:
     """Log frequencies of the classes, those of the targets trained on.
 
     A network's predictions follow the frequencies of its targets. Where these
-    are labels and beliefs mixed, they are counted in each epoch, for the next.
+    are labels and predictions mixed, they are counted in each epoch for the next.
 
     Args:
         logarithms: Float `(num_classes,)`, to start from.
