@@ -153,7 +153,7 @@ class ClassFrequencies:
     """Log frequencies of the classes, those of the targets trained on.
 
     A network's predictions follow the frequencies of its targets. Where these
-    are labels and predictions mixed, they are counted in each epoch for the next.
+    are labels and predictions mixed, each epoch counts them for the next.
 
     Args:
         logarithms: Float `(num_classes,)`, to start from.
