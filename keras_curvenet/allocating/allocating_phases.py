@@ -45,7 +45,7 @@ def without_invalid_inputs(x, sample_weight):
 
 
 def changed_labels(y, y_pred, labels):
-    """Bool `(batch,)`: where targets are not the curves' labels, -1 for none."""
+    """Bool `(batch,)`: where targets are not the curves' labels (-1: none)."""
     observed, _, invalid, not_one_hot = observed_labels(y, y_pred)
     is_known = tf.logical_not(invalid | not_one_hot) & (labels >= 0)
     return is_known & (observed != labels)
