@@ -33,8 +33,11 @@ class CompiledLosses:
         self._compiled_meta_loss = self._compiled(
             _without_adjustment(loss) if meta_loss is None else meta_loss
         )
-        self._per_sample_loss = PerSampleLoss(compile_loss)
-        self._per_sample_meta_loss = PerSampleLoss(self._compiled_meta_loss)
+        self._per_sample_loss, self._per_sample_meta_loss = (
+            PerSampleLoss(part._user_loss, part._user_loss_weights, names)
+            for names in [compile_loss.output_names]
+            for part in (compile_loss, self._compiled_meta_loss)
+        )
 
     def aligned(self, y, y_pred, sample_weight):
         """Weights with the rank that the losses have: `PerSampleLoss`."""

@@ -93,7 +93,11 @@ class TrainingLoss:
 
     def __init__(self, compile_loss, from_logits, frequencies):
         self._compile_loss = compile_loss
-        self._per_sample_loss = PerSampleLoss(compile_loss)
+        self._per_sample_loss = PerSampleLoss(
+            compile_loss._user_loss,
+            compile_loss._user_loss_weights,
+            compile_loss.output_names,
+        )
         self.from_logits = from_logits
         self.frequencies = frequencies
 

@@ -3,17 +3,42 @@
 import json
 import os
 import re
+from typing import NamedTuple
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_curvenet.probing.folder_lock import FolderLock
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
 _MANIFEST = "curves.json"
-_DTYPES = np.float32, np.float16
 _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
+
+
+class RecordedColumns(NamedTuple):
+    """What a probe has recorded so far.
+
+    Attributes:
+        losses: List of float32 `(num_samples,)`, one for each epoch.
+        margins: List of the same form, or None.
+        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
+        num_classes: Int, or None for the largest label plus one.
+    """
+
+    losses: list[npt.NDArray[np.float32]]
+    margins: list[npt.NDArray[np.float32]] | None
+    labels: npt.NDArray[np.int64]
+    num_classes: int | None
+
+    def first(self, num_epochs: int) -> Self:
+        """The columns of the first epochs; those of none may have margins."""
+        margins = self.margins and self.margins[:num_epochs]
+        return self._replace(
+            losses=self.losses[:num_epochs],
+            margins=margins if num_epochs else [],
+        )
 
 
 class CurveFolder:
@@ -25,15 +50,10 @@ class CurveFolder:
 
     Args:
         path: Path of the folder.
-        dtype: "float32" or "float16", of the columns that are written. Those
-            that are read may have either.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], dtype: str = "float32"
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.dtype = dtype
         # The files of each epoch: losses, margins or None.
         self._epochs: list[tuple[str, str | None]] = []
         self._columns: list[tuple] = []  # What was written there, or read.
@@ -76,10 +96,10 @@ class CurveFolder:
             num_samples = int(manifest["num_samples"])
             num_classes = manifest["num_classes"]
             epochs = [tuple(names) for names in manifest["epochs"]]
-            labels = self._array(manifest["labels"], [np.int64], num_samples)
+            labels = self._array(manifest["labels"], np.int64, num_samples)
             columns = [
                 tuple(
-                    name and self._array(name, _DTYPES, num_samples)
+                    name and self._array(name, np.float32, num_samples)
                     for name in (losses, margins)
                 )
                 for losses, margins in epochs
@@ -126,10 +146,10 @@ class CurveFolder:
         for epoch, pair in enumerate(pairs[kept:], start=kept):
             losses, margins = pair
             names = (
-                self._write("losses", epoch, self._stored(losses)),
+                self._write("losses", epoch, losses),
                 None
                 if margins is None
-                else self._write("margins", epoch, self._stored(margins)),
+                else self._write("margins", epoch, margins),
             )
             epochs.append(names)
             columns.append(tuple(name and self._mapped(name) for name in names))
@@ -162,21 +182,12 @@ class CurveFolder:
             np.save(file, column, allow_pickle=False)
         return name
 
-    def _stored(self, column):
-        """The column as it is written; what is finite remains so."""
-        if self.dtype == "float32":
-            return column
-        largest = np.finfo(self.dtype).max
-        limited = np.clip(column, -largest, largest)
-        limited = np.where(np.isinf(column), column, limited)
-        return limited.astype(self.dtype)
-
-    def _array(self, name, dtypes, num_samples):
+    def _array(self, name, dtype, num_samples):
         """An array mapped into memory; ValueError where it is another."""
         if not _OWN_FILES.fullmatch(name):
             raise ValueError(f"a file of the name {name!r}")
         array = self._mapped(name)
-        if array.dtype not in dtypes or array.shape != (num_samples,):
+        if array.dtype != dtype or array.shape != (num_samples,):
             raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
         return array
 

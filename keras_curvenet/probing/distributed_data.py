@@ -5,8 +5,11 @@ import functools
 import keras
 import tensorflow as tf
 
+from keras_curvenet.private_names import build_symbolically
+from keras_curvenet.private_names import dataset_of
+from keras_curvenet.private_names import replace_made_functions
+from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.class_predictions import predictions_spec
-from keras_curvenet.probing.dataset_graph import shards_of
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
@@ -22,13 +25,15 @@ def build_from_spec(model, dataset):
     """Builds a model under a strategy from what its data is said to be.
 
     Keras builds it from the mean of a batch over the replicas, which fails
-    where their parts differ in size (keras#19246), or hold sample ids.
+    where their parts differ in size (keras#19246), or hold sample ids. The
+    model keeps the dataset.
     """
+    setattr(model, _DATASET, dataset)
     spec = dataset.element_spec
     if has_sample_ids(spec):
         spec = spec[:3]
     with model.distribute_strategy.scope():
-        model._symbolic_build(data_batch=spec)
+        build_symbolically(model, spec)
 
 
 def refuse_different_data(strategy, dataset):
@@ -41,7 +46,7 @@ def refuse_different_data(strategy, dataset):
     if not has_workers(strategy):
         return
     policy = dataset.options().experimental_distribute.auto_shard_policy
-    with passes_unchanged():
+    with passes_unchanged(dataset):
         first = next(dataset.take(1).as_numpy_iterator(), ())
     # Inputs may be augmented at random, by each worker for itself.
     compared = keras.tree.flatten(first[1:2] + first[3:4])
@@ -51,7 +56,6 @@ def refuse_different_data(strategy, dataset):
         {
             "its size": str(int(dataset.cardinality())),
             "its form": str(dataset.element_spec),
-            "its `shard`": str(shards_of(dataset)),
             "its first batch": b"".join(part.tobytes() for part in compared),
         },
     )
@@ -70,16 +74,17 @@ def remember_dataset(model):
     if hasattr(model, _DATASET):
         return
 
-    def build(iterator=None, data_batch=None):
+    def build(iterator):
         dataset = iterator.data_adapter.get_tf_dataset()
-        setattr(model, _DATASET, dataset)
         refuse_different_data(model.distribute_strategy, dataset)
         build_from_spec(model, dataset)
 
     setattr(model, _DATASET, None)
-    model._maybe_symbolic_build = build
+    replace_symbolic_build(model, build)
     if has_workers(model.distribute_strategy):
-        model._make_function = functools.partial(function_of_workers, model)
+        replace_made_functions(
+            model, functools.partial(function_of_workers, model)
+        )
 
 
 def num_outputs(model, x_spec):
@@ -88,19 +93,23 @@ def num_outputs(model, x_spec):
     return output.shape[-1] if len(output.shape) > 1 else 1
 
 
-def dataset_behind(iterator, model):
-    """The dataset that `model.fit` steps through."""
+def dataset_behind(model, iterator=None):
+    """The dataset that `model.fit` steps through.
+
+    Args:
+        model: A model that is fitted.
+        iterator: What `fit` reads, needed on one device.
+    """
     if has_strategy(model):
         dataset = getattr(model, _DATASET, None)
         if dataset is None:
             raise ValueError(
-                "Expected `recorder.set_model(model)` to be called before "
-                f"`fit`. Received: model '{model.name}' under a strategy, "
-                "without that call."
+                "Expected `set_model(model)` of the LossCurveRecorder or "
+                "BackupAndResume to be called before `fit`. Received: model "
+                f"'{model.name}' under a strategy, without that call."
             )
         return dataset
-    # No public name leads from an iterator back to its dataset.
-    dataset = getattr(iterator, "_dataset", None)
+    dataset = dataset_of(iterator)
     if dataset is None:
         raise ValueError(
             "Invalid value for argument `x`. Expected `model.fit` to be given "

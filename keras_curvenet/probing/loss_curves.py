@@ -18,17 +18,17 @@ from keras_curvenet.probing.checked_curves import checked_margins
 from keras_curvenet.probing.checked_curves import checked_num_classes
 from keras_curvenet.probing.checked_curves import refuse_margins_of_unseen
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.filled_curves import ColumnStatistics
 from keras_curvenet.probing.filled_curves import column_statistics
 from keras_curvenet.probing.filled_curves import never_seen
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
 if TYPE_CHECKING:
     import pandas
 
-_FORMAT_VERSION = 2  # Version 1 had no margins.
+_FORMAT_VERSION = 2
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
 
 # A class's mean curve counts as this many more samples of the mean over all
@@ -312,10 +312,10 @@ class LossCurves:
                     f"'{filepath}', which is truncated, damaged or of another "
                     f"kind ({error}). Record the curves again, or use a backup."
                 ) from error
-        if version not in range(1, _FORMAT_VERSION + 1):
+        if version != _FORMAT_VERSION:
             raise ValueError(
                 "Invalid value for argument `filepath`. Expected loss curves "
-                f"of format version 1 to {_FORMAT_VERSION}. Received: filepath="
+                f"of format version {_FORMAT_VERSION}. Received: filepath="
                 f"'{filepath}' of version {version}. Read it with the version "
                 "of keras_curvenet that wrote it."
             )
@@ -351,12 +351,10 @@ class LossCurves:
 
 def _refuse_other_content(content: dict[str, npt.NDArray[Any]]) -> None:
     """Raises ValueError where a file's arrays are not those of `save`."""
-    names = set(content) - {"margins"}
-    is_version_1 = names == _ARRAYS and content["format_version"].item() == 1
-    if names != _ARRAYS or (is_version_1 and "margins" in content):
+    if set(content) - {"margins"} != _ARRAYS:
         raise ValueError(
-            f"expected {sorted(_ARRAYS)} and, from version 2 on, perhaps "
-            f"margins, found a file with {sorted(content)}"
+            f"expected {sorted(_ARRAYS)} and perhaps margins, found a file "
+            f"with {sorted(content)}"
         )
 
 

@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-# The resolver of the names that depend on shapes ("crossentropy", "ce").
-from keras.src.trainers.compile_utils import get_loss
+from keras_curvenet.private_names import CompileLoss
+from keras_curvenet.private_names import flat_losses_of
+from keras_curvenet.private_names import mask_of
 
 
 class PerSampleLoss:
@@ -16,19 +17,20 @@ class PerSampleLoss:
     over positions (time steps, pixels) as the mean of the unmasked ones.
 
     Args:
-        compile_loss: Keras's `CompileLoss`, what `compile` made of the losses.
+        loss, loss_weights: As of `compile`.
+        output_names: The model's, or None where it has none.
     """
 
-    def __init__(self, compile_loss):
-        # A second CompileLoss matches losses, outputs and loss weights just as
-        # Keras does for the training loss; only its leaves do not reduce.
-        self._compile_loss = type(compile_loss)(
+    def __init__(self, loss, loss_weights=None, output_names=None):
+        # Matches losses, outputs and loss weights just as Keras does for the
+        # training loss; only its leaves do not reduce.
+        self._compile_loss = CompileLoss(
             keras.tree.map_structure(
-                lambda loss: None if loss is None else _UnreducedLoss(loss),
-                compile_loss._user_loss,
+                lambda part: None if part is None else _UnreducedLoss(part),
+                loss,
             ),
-            compile_loss._user_loss_weights,
-            output_names=compile_loss.output_names,
+            loss_weights,
+            output_names=output_names,
         )
 
     def __call__(self, y, y_pred):
@@ -61,8 +63,7 @@ class PerSampleLoss:
             return sample_weight
         self(y, y_pred)  # Finds the ranks; its values are not used.
         ranks = {
-            path: loss.rank
-            for path, loss, _, _ in self._compile_loss._flat_losses
+            path: loss.rank for path, loss in flat_losses_of(self._compile_loss)
         }
 
         def expanded(rank):
@@ -70,12 +71,11 @@ class PerSampleLoss:
 
         if len(set(ranks.values())) == 1:
             return expanded(ranks.popitem()[1])
-        outputs = self._compile_loss._y_pred_build_structure
         return keras.tree.pack_sequence_as(
-            outputs,
+            y_pred,
             [
                 expanded(ranks.get(path, 1))
-                for path, _ in keras.tree.flatten_with_path(outputs)
+                for path, _ in keras.tree.flatten_with_path(y_pred)
             ],
         )
 
@@ -93,8 +93,11 @@ class _UnreducedLoss(keras.losses.Loss):
         self.rank = 1
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        loss = get_loss(self.loss, y_true, y_pred)
-        mask = getattr(y_pred, "_keras_mask", None)
+        # Some names, as "crossentropy", depend on the shapes.
+        resolver = CompileLoss(self.loss)
+        resolver.build(y_true, y_pred)
+        ((_, loss),) = flat_losses_of(resolver)
+        mask = mask_of(y_pred)
 
         def convert(value):
             return keras.ops.convert_to_tensor(value, dtype=loss.dtype)

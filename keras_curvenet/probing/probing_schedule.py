@@ -10,6 +10,12 @@ def _is_positive(rate):
     return rate > 0.0
 
 
+def _schedule_of(optimizer):
+    """The name of what an optimizer's learning rate follows, or None."""
+    rate = optimizer.get_config()["learning_rate"]
+    return rate["class_name"] if isinstance(rate, dict) else None
+
+
 class ProbingSchedule(keras.callbacks.Callback):
     """Alternates high and low learning rates after a constant phase.
 
@@ -78,7 +84,7 @@ class ProbingSchedule(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         optimizer = self._optimizer()
-        if self._follows_schedule(optimizer):
+        if _schedule_of(optimizer) is not None:
             return  # Refused in a moment.
         # Before another callback resumes training in the wave. After an
         # interrupted fit, too, the rate left behind is one of the wave's.
@@ -87,13 +93,13 @@ class ProbingSchedule(keras.callbacks.Callback):
             self._compiled_rate = rate
 
     def on_train_begin(self, logs=None):
-        optimizer = self._optimizer()
-        if self._follows_schedule(optimizer):
+        schedule = _schedule_of(self._optimizer())
+        if schedule is not None:
             raise ValueError(
                 "ProbingSchedule sets the optimizer's learning rate. Expected "
                 "an optimizer compiled with a float. Received: "
-                f"learning_rate={optimizer._learning_rate}. Compile it with a "
-                "float learning rate."
+                f"learning_rate={schedule}. Compile it with a float learning "
+                "rate."
             )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -115,12 +121,6 @@ class ProbingSchedule(keras.callbacks.Callback):
         if self._rate_set_here is not None:
             self._optimizer().learning_rate = self._compiled_rate
             self._rate_set_here = None
-
-    def _follows_schedule(self, optimizer):
-        return isinstance(
-            getattr(optimizer, "_learning_rate", None),
-            keras.optimizers.schedules.LearningRateSchedule,
-        )
 
     def _optimizer(self):
         optimizer = self.model.optimizer

@@ -1,33 +1,32 @@
 """All that a recorder has recorded, in memory and on the disk."""
 
 import warnings
-import weakref
 
 import numpy as np
 
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
 from keras_curvenet.probing.epoch_record import EpochRecord
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.workers import is_chief
 
 # What the names of its arrays begin with in a backup.
 _PREFIX = "recorder/"
 
-# What the recorder that a model was last given to records.
-_RECORDINGS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# The model's attribute that holds it during a `fit`.
+_RECORDING = "_keras_curvenet_recording"
 
 
 def recording_of(model):
     """The `Recording` of the `fit` that begins, or None."""
-    return _RECORDINGS.get(model)
+    return getattr(model, _RECORDING, None)
 
 
 class Recording:
     """The epochs that a `LossCurveRecorder` recorded, and the present one.
 
     Args:
-        filepath, dtype: As of `LossCurveRecorder`.
+        filepath: As of `LossCurveRecorder`.
 
     Attributes:
         columns: `RecordedColumns` of the complete epochs.
@@ -36,13 +35,13 @@ class Recording:
         num_steps: Int, how many times steps were made in the present epoch.
     """
 
-    def __init__(self, filepath, dtype):
+    def __init__(self, filepath):
         self.columns = RecordedColumns([], [], np.zeros(0, np.int64), None)
         self.present = None
         self.num_steps = 0
         self._next_column = None
         self._strategy = None
-        self._storage = storage_at(filepath, dtype)
+        self._storage = storage_at(filepath)
         self._is_saved = True  # Whatever `_storage` should hold.
         self._warned_of = set()
 
@@ -50,7 +49,7 @@ class Recording:
 
     def belongs_to(self, model):
         """Says which model's `fit` begins."""
-        _RECORDINGS[model] = self
+        setattr(model, _RECORDING, self)
         self._strategy = model.distribute_strategy
 
     def open(self):
@@ -115,7 +114,7 @@ class Recording:
 
     def close(self, model):
         """Says that a model's `fit` has ended."""
-        _RECORDINGS.pop(model, None)
+        setattr(model, _RECORDING, None)
         if self._storage is not None:
             self._storage.close()
 

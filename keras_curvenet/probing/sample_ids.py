@@ -1,7 +1,5 @@
 """Sample ids: the one place that knows how an id travels with its sample."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +7,7 @@ import tensorflow as tf
 from keras_curvenet.probing.dataset_graph import all_behind
 from keras_curvenet.probing.dataset_graph import inputs_of
 from keras_curvenet.probing.dataset_graph import is_deterministic
-from keras_curvenet.probing.dataset_graph import made_from
+from keras_curvenet.probing.dataset_graph import note_source
 from keras_curvenet.probing.dataset_graph import refuse_changing_order
 from keras_curvenet.workers import sharded_by_data
 
@@ -32,6 +30,7 @@ _ELEMENTWISE = (
     "Options",
     "Repeat",
 )
+_BATCHING = "BatchDataset", "ParallelBatchDataset", "PaddedBatchDataset"
 
 
 def with_sample_ids(dataset):
@@ -100,10 +99,10 @@ def with_sample_ids(dataset):
             f"or (x, y, sample_weight). Received: elements of {spec}. Use "
             "`dataset.map` to bring them into this form."
         )
-    batch_size = _batch_size(dataset)
-    if batch_size is None:
+    batching = _batching(dataset)
+    if batching is None:
         return _elements_with_ids(dataset)
-    return _batches_with_ids(dataset, batch_size)
+    return _batches_with_ids(dataset, batching)
 
 
 def _rows_with_ids(arrays):
@@ -134,14 +133,14 @@ def _elements_with_ids(dataset):
     with_ids = tf.data.experimental.from_variant(
         tf.data.experimental.to_variant(zipped), (*first, *others)
     )
-    made_from(with_ids, dataset)
+    note_source(with_ids, dataset)
     return _as_origin(with_ids, num_samples, is_weighted)
 
 
-def _batches_with_ids(dataset, batch_size):
+def _batches_with_ids(dataset, batching):
     """A batched dataset, the ids of a batch beside it."""
     num_batches = _num_elements(dataset)
-    num_samples = _num_rows(dataset, batch_size, num_batches)
+    num_samples = _num_rows(dataset, batching, num_batches)
     is_weighted = len(dataset.element_spec) == 3
 
     def add_ids(first_id, batch):
@@ -270,36 +269,38 @@ def with_row_weights(arrays):
     return (*arrays, np.ones(num_samples, keras.config.floatx()))
 
 
-def _batch_size(dataset):
-    """The size of a dataset's batches, or None where it is unbatched."""
-    batching = _batching(dataset)
-    if batching is None:
-        return None
-    size = int(tf.get_static_value(batching._batch_size))
-    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
-    is_batched = all(s.rank and s[0] in (None, size) for s in shapes)
-    return size if is_batched else None
-
-
 def _batching(dataset):
     """The node that batches a dataset whose elements are batches, or None."""
     node = dataset
     while type(node).__name__.lstrip("_").startswith(_ELEMENTWISE):
         (node,) = inputs_of(node)
-    is_batching = "Batch" in type(node).__name__
-    return node if is_batching and hasattr(node, "_batch_size") else None
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    are_batches = all(shape.rank for shape in shapes)
+    are_batches = are_batches and len(_sizes(dataset)) <= 1
+    is_batching = type(node).__name__.lstrip("_") in _BATCHING
+    return node if is_batching and are_batches else None
 
 
-def _num_rows(dataset, batch_size, num_batches):
+def _sizes(dataset):
+    """Set of the sizes that the first dimensions of elements are known to be.
+
+    Batches that may end with a smaller one have none.
+    """
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    return {shape[0] for shape in shapes} - {None}
+
+
+def _num_rows(dataset, batching, num_batches):
     """Number of samples in a dataset of so many batches.
 
-    It is known where every element goes into a batch; else rows are counted.
+    It is known where batches have one size, or every element goes into one;
+    else rows are counted.
     """
-    batching = _batching(dataset)
+    for size in _sizes(batching):
+        return size * num_batches
     (elements,) = inputs_of(batching)
-    is_whole = int(batching.cardinality()) == num_batches
     size = int(elements.cardinality())
-    if is_whole and math.ceil(size / batch_size) == num_batches:
+    if size >= 0 and int(batching.cardinality()) == num_batches:
         return size
     return int(
         dataset.reduce(
