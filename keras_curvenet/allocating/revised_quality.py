@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.probing.label_margins import label_margins
+from keras_curvenet.probing.class_predictions import label_margins
 
 # Probabilities below it say no more than it does.
 _LEAST_PROBABILITY = 1e-4

@@ -5,12 +5,7 @@ import tensorflow as tf
 
 
 def check_batch_spec(spec, argument="x"):
-    """Raises ValueError unless batches can be trained on.
-
-    Args:
-        spec: Element spec `(x, y, sample_weight, sample_id)`.
-        argument: Name of the argument that the dataset was given as.
-    """
+    """Raises ValueError unless batches with ids can be trained on."""
     x, y, _, sample_id = spec
     if not sample_id.dtype.is_integer:
         raise ValueError(
@@ -37,12 +32,7 @@ def check_batch_spec(spec, argument="x"):
 
 
 def refuse_endless_epoch(dataset, steps_per_epoch):
-    """Raises ValueError where an epoch has no end; Keras would go on for ever.
-
-    Args:
-        dataset: Batches.
-        steps_per_epoch: Int, or None for the dataset's own number.
-    """
+    """Raises ValueError where an epoch has no end, which Keras accepts."""
     endless = tf.data.INFINITE_CARDINALITY
     if steps_per_epoch is None and int(dataset.cardinality()) == endless:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from keras_curvenet.probing.folder_lock import FolderLock
+from keras_curvenet.probing.folder_lock import LockedFolder
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
@@ -41,7 +41,7 @@ class RecordedColumns(NamedTuple):
         )
 
 
-class CurveFolder:
+class CurveFolder(LockedFolder):
     """A folder with one `.npy` file for each epoch's losses and margins.
 
     What an epoch's end costs does not grow with the epochs before it, and what
@@ -53,42 +53,21 @@ class CurveFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        super().__init__(path, "filepath", "records")
         # The files of each epoch: losses, margins or None.
         self._epochs: list[tuple[str, str | None]] = []
         self._columns: list[tuple] = []  # What was written there, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
-        self._lock = FolderLock(self.path, "filepath", "records")
 
     def exists(self):
         """Bool: whether curves were written here."""
-        return os.path.exists(self._path_of(_MANIFEST))
-
-    def open(self):
-        """Makes the folder, and keeps other processes from writing into it.
-
-        Raises:
-            ValueError: If it can't be made or written into, or another process
-                records into it.
-        """
-        self._lock.open()
-
-    def close(self):
-        """Lets other processes write."""
-        self._lock.close()
+        return os.path.exists(self.path_of(_MANIFEST))
 
     def load(self) -> RecordedColumns:
-        """The recorded columns, mapped into memory.
-
-        Returns:
-            `RecordedColumns`.
-
-        Raises:
-            ValueError: If a file is missing, damaged or of another version.
-        """
+        """The recorded columns, mapped into memory; ValueError if damaged."""
         try:
-            with open(self._path_of(_MANIFEST), encoding="utf-8") as file:
+            with open(self.path_of(_MANIFEST), encoding="utf-8") as file:
                 manifest = json.load(file)
             version = manifest["format_version"]
             if version != _FORMAT_VERSION:
@@ -123,17 +102,14 @@ class CurveFolder:
         return RecordedColumns(losses, margins, np.array(labels), num_classes)
 
     def save(self, recorded):
-        """Writes the columns that are not there yet.
+        """Writes the columns that are not there yet, and maps them into memory.
 
         Args:
             recorded: `RecordedColumns`. Those that `load` or an earlier `save`
                 returned are not written again.
 
         Returns:
-            `RecordedColumns`, all of them mapped into memory.
-
-        Raises:
-            OSError: If they can't be written. The folder is as before then.
+            `RecordedColumns`. After an OSError, the folder is as before.
         """
         margins = recorded.margins or [None] * len(recorded.losses)
         pairs = list(zip(recorded.losses, margins, strict=True))
@@ -147,9 +123,7 @@ class CurveFolder:
             losses, margins = pair
             names = (
                 self._write("losses", epoch, losses),
-                None
-                if margins is None
-                else self._write("margins", epoch, margins),
+                self._write("margins", epoch, margins),
             )
             epochs.append(names)
             columns.append(tuple(name and self._mapped(name) for name in names))
@@ -164,7 +138,7 @@ class CurveFolder:
             "epochs": epochs,
             "num_written": self._num_written,
         }
-        with whole_file(self._path_of(_MANIFEST)) as file:
+        with whole_file(self.path_of(_MANIFEST)) as file:
             file.write(json.dumps(manifest).encode())
         self._epochs, self._columns = epochs, columns
         self._labels, self._labels_file = recorded.labels, labels_file
@@ -175,10 +149,12 @@ class CurveFolder:
         )
 
     def _write(self, kind, epoch, column):
-        """Writes one array; returns its file's name."""
+        """Writes one array; returns its file's name, or None."""
+        if column is None:
+            return None
         name = f"{kind}-{epoch:05d}-{self._num_written}.npy"
         self._num_written += 1
-        with whole_file(self._path_of(name)) as file:
+        with whole_file(self.path_of(name)) as file:
             np.save(file, column, allow_pickle=False)
         return name
 
@@ -192,7 +168,7 @@ class CurveFolder:
         return array
 
     def _mapped(self, name):
-        return np.load(self._path_of(name), mmap_mode="r", allow_pickle=False)
+        return np.load(self.path_of(name), mmap_mode="r", allow_pickle=False)
 
     def _remove_others(self):
         """Removes files of replaced epochs, and what a crash left."""
@@ -200,7 +176,4 @@ class CurveFolder:
         for name in os.listdir(self.path):
             is_own = _OWN_FILES.fullmatch(name.split(".npy")[0] + ".npy")
             if is_own and name not in used:
-                os.unlink(self._path_of(name))
-
-    def _path_of(self, name):
-        return os.path.join(self.path, name)
+                os.unlink(self.path_of(name))

@@ -37,12 +37,7 @@ def build_from_spec(model, dataset):
 
 
 def refuse_different_data(strategy, dataset):
-    """Raises ValueError where workers have other data, or in another order.
-
-    Args:
-        strategy: A `tf.distribute.Strategy`.
-        dataset: Batches `(x, y, ...)`, with sample ids or not.
-    """
+    """Raises ValueError where workers have other batches, or another order."""
     if not has_workers(strategy):
         return
     policy = dataset.options().experimental_distribute.auto_shard_policy

@@ -14,12 +14,9 @@ from keras_curvenet.probing.dataset_graph import passes_behind
 def shuffle_by_epoch(dataset, buffer_size, seed=0):
     """Shuffles a dataset anew in every epoch, in an order that can be repeated.
 
-    `Dataset.shuffle` draws each epoch's order from a generator that lives in
-    the process, so that training which is started again sees other orders.
-    Here the order is that of the seed and of how many passes were made before,
-    which `BackupAndResume` sets to the number of the epoch.
-
-    Use it after `with_sample_ids`, in place of `shuffle`.
+    Use it after `with_sample_ids`, in place of `shuffle`, whose orders change
+    when training is started again. Here they depend on the seed and on how many
+    passes were made, which `BackupAndResume` sets to the epoch's number.
 
     Args:
         dataset: A `tf.data.Dataset`.
@@ -30,10 +27,6 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
 
     Returns:
         A `tf.data.Dataset` of the same elements.
-
-    Raises:
-        TypeError: If `dataset` is no `tf.data.Dataset`.
-        ValueError: If `buffer_size` or `seed` is out of range.
 
     Example:
 

@@ -174,12 +174,7 @@ def _write_rows(variable, rows, values, usable):
 
 
 def refuse_problems(record, epoch):
-    """Raises ValueError where an epoch's record can't be trusted.
-
-    Args:
-        record: `EpochRecord`, or None where no step was made.
-        epoch: Int, from 0.
-    """
+    """Raises ValueError where an `EpochRecord`, or None, can't be trusted."""
     problems = record.problems.found() if record else {}
     if not any(problems.values()):
         raise ValueError(

@@ -11,10 +11,9 @@ from keras_curvenet.private_names import mask_of
 class PerSampleLoss:
     """Computes every sample's own loss with a compiled model's losses.
 
-    Keras reduces a batch's losses to one number. This takes the losses of the
-    same predictions before that reduction: unweighted, without regularization
-    terms, over several outputs as the sum weighted with `loss_weights`, and
-    over positions (time steps, pixels) as the mean of the unmasked ones.
+    These are the losses before Keras reduces them: unweighted, without
+    regularization terms, over several outputs the sum weighted with
+    `loss_weights`, over positions the mean of the unmasked ones.
 
     Args:
         loss, loss_weights: As of `compile`.
@@ -34,28 +33,14 @@ class PerSampleLoss:
         )
 
     def __call__(self, y, y_pred):
-        """Float32 `(batch,)`: the loss of every sample.
-
-        Args:
-            y: Targets of a batch, as `fit` got them.
-            y_pred: The model's predictions for it.
-
-        Raises:
-            ValueError: If a loss does not give one value per sample.
-        """
+        """Float32 `(batch,)`: every sample's loss, of targets as of `fit`."""
         return tf.cast(self._compile_loss(y, y_pred), tf.float32)
 
     def aligned(self, y, y_pred, sample_weight):
-        """Gives one weight per sample the rank that each output's losses have.
+        """Gives weights `(batch,)` the rank that each output's losses have.
 
         Keras multiplies losses `(batch, d1, ..)` with weights of the same rank,
-        or fails. Weights `(batch,)` have to become `(batch, 1, ..)` first.
-
-        Args:
-            y: Targets of a batch.
-            y_pred: The model's predictions for it.
-            sample_weight: Float `(batch,)`. None and weights of any other form
-                are returned as they are.
+        or fails. Weights of any other form, and None, stay as they are.
         """
         if sample_weight is None or keras.tree.is_nested(sample_weight):
             return sample_weight

@@ -25,12 +25,11 @@ class ProbingSchedule(keras.callbacks.Callback):
     loss curves part. The compiled learning rate is back after training.
 
     Epochs are absolute, so that a `fit` with `initial_epoch` goes on in the
-    same place. The reference code uses 120 constant epochs of 300, cycles of
-    15 epochs, rates 1e-2 and 1e-3, and an eighth of the batch size in the
-    wave.
+    same place.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    on the probing stage, and the reference code.
+    on the probing stage. Its code uses 120 constant epochs of 300, cycles of 15
+    epochs, rates 1e-2 and 1e-3, and an eighth of the batch size in the wave.
 
     Args:
         constant_epochs: Int >= 0. Epochs at the compiled learning rate.

@@ -13,7 +13,7 @@ from keras_curvenet.probing.sample_ids import split_sample_ids
 
 
 def record_training_steps(model, before_step, write):
-    """Replaces the model's training step by one that records its losses.
+    """Replaces a compiled model's training step by one that records losses.
 
     Args:
         model: A compiled `keras.Model`.

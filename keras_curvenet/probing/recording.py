@@ -30,9 +30,8 @@ class Recording:
 
     Attributes:
         columns: `RecordedColumns` of the complete epochs.
-        present: `EpochRecord` that the training step writes into, or None
-            before the first step.
-        num_steps: Int, how many times steps were made in the present epoch.
+        present: `EpochRecord` of this epoch, or None before the first step.
+        num_steps: Int, how many times steps were made in this epoch.
     """
 
     def __init__(self, filepath):
@@ -55,15 +54,10 @@ class Recording:
     def open(self):
         """Makes ready what is on the disk; ValueError where that fails."""
         self._next_column = None
-        if self._storage is not None and is_chief(self._strategy):
-            self._storage.open()
+        self._open_storage()
 
     def begin_epoch(self, epoch):
-        """Forgets the present epoch; the first one of a `fit` has a place.
-
-        Raises:
-            ValueError: If fewer epochs were recorded before it.
-        """
+        """Begins to record an epoch, from 0; the first one has a place."""
         if self._next_column is None:
             self._start_at(epoch)
         self.num_steps = 0
@@ -83,12 +77,7 @@ class Recording:
             )
 
     def add_epoch(self, epoch, num_classes):
-        """Makes columns of the present epoch, and saves them.
-
-        Args:
-            epoch: Int, its number, from 0.
-            num_classes: Int, or None for the largest label plus one.
-        """
+        """Makes columns of the epoch that ends, and saves them."""
         present = self.present
         kept = self.columns.first(self._next_column)
         losses, labels = present.losses.numpy(), present.labels.numpy()
@@ -124,8 +113,7 @@ class Recording:
         """Keeps the curves in a folder, where they have no place yet."""
         if self._storage is None:
             self._storage = CurveFolder(path)
-            if is_chief(self._strategy):
-                self._storage.open()
+            self._open_storage()
 
     def has_saved(self, epoch):
         """Bool: whether the curves on the disk are those of `epoch` epochs."""
@@ -137,15 +125,7 @@ class Recording:
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     def go_on_from(self, epoch, arrays):
-        """Takes over the curves and arrays of an earlier process.
-
-        Args:
-            epoch: Int, how many epochs count.
-            arrays: Dict, in which those of `arrays` are among others.
-
-        Raises:
-            ValueError: If there are curves of fewer epochs.
-        """
+        """Takes over `epoch` epochs' curves, and what `arrays` gave."""
         if epoch == 0:
             return
         columns = self._storage.load()
@@ -166,6 +146,10 @@ class Recording:
             self.present = self._new_record(len(arrays["losses"]))
         self.present.assign(arrays)
         self.num_steps = step
+
+    def _open_storage(self):
+        if self._storage is not None and is_chief(self._strategy):
+            self._storage.open()
 
     def _start_at(self, epoch):
         """Makes column `epoch` the next one to be recorded."""

@@ -36,24 +36,18 @@ _BATCHING = "BatchDataset", "ParallelBatchDataset", "PaddedBatchDataset"
 def with_sample_ids(dataset):
     """Gives every sample of a dataset its own number, its *sample id*.
 
-    The probing stage records one loss per sample and epoch, so it has to know
-    which sample a loss belongs to after the dataset was shuffled. Apply it
-    after everything that makes samples (reading, decoding, augmenting) and
-    before `shuffle`, `batch`, `repeat` and `prefetch`.
-
-    The order of `dataset` has to be the same in every epoch. One that comes
-    from a `shuffle` that reshuffles, or is read with `deterministic=False`, is
-    refused where it is fitted.
+    It names the sample that a loss belongs to after the dataset was shuffled.
+    Apply it after everything that makes samples (reading, decoding, augmenting)
+    and before `shuffle`, `batch`, `repeat` and `prefetch`. The order of
+    `dataset` has to be the same in every epoch.
 
     Args:
         dataset: A finite `tf.data.Dataset` of `(x, y)` or
             `(x, y, sample_weight)`, or a tuple of arrays of the same form,
-            such as `(x_train, y_train)`. As in Keras, lists and dicts inside
-            hold several inputs or outputs. Where the dataset's size is not
-            known to TensorFlow, it is counted in one pass over it. A dataset
-            in batches (`keras.utils.image_dataset_from_directory` with
-            `shuffle=False`) keeps them, with the ids of each; an unbatched one
-            is better shuffled.
+            such as `(x_train, y_train)`. Where TensorFlow does not know its
+            size, it is counted in one pass. A dataset in batches
+            (`keras.utils.image_dataset_from_directory` with `shuffle=False`)
+            keeps them; an unbatched one is better shuffled.
 
     Returns:
         A `tf.data.Dataset` of `(x, y, sample_weight, sample_id)`. Weights are
@@ -64,7 +58,8 @@ def with_sample_ids(dataset):
     Raises:
         TypeError: If `dataset` is neither a dataset nor a tuple of arrays.
         ValueError: If the dataset is empty or infinite, already has ids, or
-            has elements of another form.
+            has elements of another form; where it is fitted, if its order
+            changes.
 
     Example:
 
@@ -115,11 +110,7 @@ def _rows_with_ids(arrays):
 
 
 def _elements_with_ids(dataset):
-    """An unbatched dataset beside its numbers.
-
-    Its elements are only nested in another way: no function is run for each of
-    them.
-    """
+    """An unbatched dataset beside its numbers, without a function for each."""
     num_samples = _num_elements(dataset)
     is_weighted = len(dataset.element_spec) == 3
     ids = tf.data.Dataset.range(num_samples)
@@ -219,11 +210,7 @@ def split_sample_ids(data):
 
 
 def rows_of_arrays(arrays, argument="x"):
-    """A tuple of structures of arrays with one row a sample, checked.
-
-    Raises:
-        ValueError: If the arrays have no rows or not the same number of them.
-    """
+    """Structures of arrays with one row a sample; ValueError if they aren't."""
     arrays = tuple(part for part in arrays if part is not None)
     if len(arrays) not in (2, 3):
         raise ValueError(

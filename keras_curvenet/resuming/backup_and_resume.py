@@ -90,7 +90,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
         self._recording = None
-        self._dataset = None  # What `fit` steps through, once it is known.
+        self._data = None  # What `fit` steps through, once it is known.
         self._writes = True
         self._has_trained = False  # In this process.
         self._warned_not_saved = False
@@ -124,7 +124,7 @@ class BackupAndResume(keras.callbacks.Callback):
             self._recording.keep_in(os.path.join(self.backup_dir, "curves"))
         self._limit, self._resumed_within = None, None
         self._is_pending = False
-        self._dataset = dataset_behind(model) if has_strategy(model) else None
+        self._data = dataset_behind(model) if has_strategy(model) else None
         if not self._has_trained:
             backup = next(self._folder.newest_first(), None)
             refuse_different_workers(
@@ -138,8 +138,8 @@ class BackupAndResume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         set_first_epoch(self.model, None)  # Keras keeps it for the next `fit`.
         self._epoch, self._last_step = epoch, 0
-        if self._dataset is not None:
-            set_epoch(self._dataset, epoch)
+        if self._data is not None:
+            set_epoch(self._data, epoch)
         self._fill_history()
         # All callbacks have seen the last epoch's end by now.
         self._save_end()
@@ -147,7 +147,7 @@ class BackupAndResume(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if self._resumed_within is not None and batch == 0:
             self._skip_steps()
-        if self._dataset is None:
+        if self._data is None:
             self._find_dataset()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -202,8 +202,8 @@ class BackupAndResume(keras.callbacks.Callback):
 
         def first_step(iterator):
             model.train_function = train_function
-            self._dataset = dataset_behind(model, iterator)
-            set_epoch(self._dataset, self._epoch)
+            self._data = dataset_behind(model, iterator)
+            set_epoch(self._data, self._epoch)
             return train_function(iterator)
 
         model.train_function = first_step

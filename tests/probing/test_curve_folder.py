@@ -18,14 +18,14 @@ from keras_curvenet.probing.curve_storage import storage_at
 
 N = recording.N
 
-compiled_model = recording.compiled_model
+eager_model = recording.eager_model
 record = recording.record
 
 
 def recorded_in(folder, epochs=3):
     """A recorder of so many epochs in a folder."""
     recorder = kcn.LossCurveRecorder(filepath=folder)
-    record(compiled_model(), recorder=recorder, epochs=epochs)
+    record(eager_model(), recorder=recorder, epochs=epochs)
     return recorder
 
 
@@ -55,7 +55,7 @@ def arrays_in(folder):
 
 
 def test_a_folder_holds_what_memory_holds(tmp_path):
-    expected = record(compiled_model(), epochs=3).loss_curves
+    expected = record(eager_model(), epochs=3).loss_curves
     recorder = recorded_in(tmp_path / "curves")
     assert_same_curves(recorder.loss_curves, expected)
     assert_same_curves(kcn.LossCurves.load(tmp_path / "curves"), expected)
@@ -121,8 +121,8 @@ def test_losses_without_margins(tmp_path):
 
 
 def test_a_new_recorder_goes_on(tmp_path):
-    expected = record(compiled_model(), epochs=4).loss_curves
-    model = compiled_model()
+    expected = record(eager_model(), epochs=4).loss_curves
+    model = eager_model()
     first = kcn.LossCurveRecorder(filepath=tmp_path)
     record(model, recorder=first, epochs=2)
     second = kcn.LossCurveRecorder(filepath=tmp_path)
@@ -132,7 +132,7 @@ def test_a_new_recorder_goes_on(tmp_path):
 
 
 def test_replaced_epochs_leave_no_files(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     recorder = kcn.LossCurveRecorder(filepath=tmp_path)
     record(model, recorder=recorder, epochs=3)
     with recording.warns("holds 3 epochs .* at epoch 1"):
@@ -194,7 +194,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
     tmp_path, name
 ):
     (tmp_path / "file").write_text("")
-    model = compiled_model()
+    model = eager_model()
     recorder = kcn.LossCurveRecorder(filepath=tmp_path / "file" / name)
     with pytest.raises(ValueError, match="argument `filepath`.*file"):
         record(model, recorder=recorder, epochs=1)
@@ -203,7 +203,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
 
 
 def test_a_file_in_a_folder_that_does_not_exist(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     path = tmp_path / "none" / "curves.npz"
     with pytest.raises(ValueError, match="Make the folder"):
         record(model, recorder=kcn.LossCurveRecorder(path), epochs=1)
