@@ -13,6 +13,11 @@ class EpochRecord:
 
     Args:
         num_samples: Int, the number of sample ids.
+
+    Attributes:
+        losses, margins, labels: Variables `(num_samples,)`.
+        multi_hot: Bool variable, whether a target had not exactly one class.
+        problems: `ProblemCounts` of the epoch.
     """
 
     def __init__(self, num_samples):
@@ -26,7 +31,7 @@ class EpochRecord:
         self.problems = ProblemCounts(
             ("written", "out of range", "invalid labels", "changed labels")
         )
-        self._multi_hot = variable_of_all_replicas(False)
+        self.multi_hot = variable_of_all_replicas(False)
         self._predictions, self._summed = None, None
 
     def clear(self):
@@ -46,7 +51,7 @@ class EpochRecord:
         in_range, rows = self._rows(sample_ids)
         earlier = tf.gather(self.labels, rows)
         # Argmax means nothing on multi-hot rows, and they need no label.
-        is_multi_hot = self._multi_hot | tf.reduce_any(not_one_hot)
+        is_multi_hot = self.multi_hot | tf.reduce_any(not_one_hot)
         changed = (earlier >= 0) & (earlier != labels) & in_range
         changed &= tf.logical_not(is_multi_hot)
         losses = tf.where(tf.math.is_finite(losses), losses, np.inf)
@@ -55,7 +60,7 @@ class EpochRecord:
         if margins is not None:
             margins = tf.where(tf.math.is_finite(margins), margins, -np.inf)
             _write_rows(self.margins, rows, margins, in_range)
-        self._multi_hot.assign(is_multi_hot)
+        self.multi_hot.assign(is_multi_hot)
         flags = {
             "written": in_range,
             "out of range": ~in_range,
@@ -123,7 +128,7 @@ class EpochRecord:
             "margins": self.margins,
             "labels": self.labels,
             "counts": counts,
-            "multi_hot": self._multi_hot,
+            "multi_hot": self.multi_hot,
             "predictions": self._predictions,
             "summed": self._summed,
         }
@@ -131,18 +136,13 @@ class EpochRecord:
     def known_margins(self):
         """Float32 `(num_samples,)`, or None where the epoch has no margins."""
         margins = self.margins.numpy()
-        if self.is_multi_hot() or np.isnan(margins).all():
+        if self.multi_hot.numpy() or np.isnan(margins).all():
             return None
         return margins
 
-    @property
-    def has_predictions(self):
-        """Bool: whether predictions were ever written."""
-        return self._predictions is not None
-
     def forget_predictions(self):
         """Forgets the sums over the epochs so far."""
-        if self.has_predictions:
+        if self._summed is not None:
             self._summed.assign(tf.zeros_like(self._summed))
 
     def add_predictions(self):
@@ -155,16 +155,8 @@ class EpochRecord:
             self._summed.assign_add(weight * self._predictions)
 
     def summed_predictions(self):
-        """Float32 `(num_samples, num_classes)`, weighted sums over epochs."""
-        return self._summed.numpy()
-
-    def is_multi_hot(self):
-        """Bool: whether a target had another number of classes than one."""
-        return bool(self._multi_hot.numpy())
-
-    def set_multi_hot(self, is_multi_hot):
-        """Sets what earlier epochs showed."""
-        self._multi_hot.assign(is_multi_hot)
+        """Float32 `(num_samples, num_classes)`, sums over epochs, or None."""
+        return None if self._summed is None else self._summed.numpy()
 
 
 def _write_rows(variable, rows, values, usable):

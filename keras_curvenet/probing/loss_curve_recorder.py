@@ -30,25 +30,23 @@ from keras_curvenet.replicas import of_all_replicas
 class LossCurveRecorder(keras.callbacks.Callback):
     """Records every sample's loss in every epoch while `model.fit` runs.
 
-    The loss is taken inside the training step, from the forward pass that is
-    made anyway: before the update, unweighted, without regularization. With
-    several outputs it is their sum weighted with the compiled `loss_weights`,
-    with several positions (time steps, pixels) the mean of the unmasked ones.
-    Beside it stands the *margin* where one output predicts classes: the
-    log-probability of the given label minus the largest one of the others.
+    The loss is that of the training step's own forward pass: before the update,
+    unweighted, without regularization, the mean over unmasked positions, the
+    sum over outputs weighted with `loss_weights`. Beside it stands the *margin*
+    where one output predicts classes: the log-probability of the given label
+    minus the largest one of the others.
 
     Each complete epoch appends one column. A `fit` with `initial_epoch=e` goes
     on at column e. The model is as before after training. Under a
     `tf.distribute` strategy, call `recorder.set_model(model)` before `fit`.
 
-    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    on the probing stage; margins:
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); margins:
     [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
 
     Args:
         filepath: Where the curves are saved after every epoch, or None: one
-            `.npz` file, or a folder with a file for each epoch, for many
-            samples. A new recorder goes on from it, where `initial_epoch` > 0.
+            `.npz` file, or a folder with a file for each epoch. A new recorder
+            goes on from it, where `initial_epoch` > 0.
         label_fn: Function from a batch of targets to int class labels
             `(batch,)`, or None: integer targets are the class, one-hot ones by
             argmax, binary ones by 0.5; all others count as one class.
@@ -58,13 +56,11 @@ class LossCurveRecorder(keras.callbacks.Callback):
         loss_curves: `LossCurves` of the epochs recorded so far.
         mean_predictions: Float32 `(num_samples, num_classes)`: each sample's
             class probabilities, averaged over this process's epochs, which
-            count by their median loss, since later the network knows wrong
-            labels by heart. Zeros for samples that were never seen.
+            count by their median loss. Zeros for samples never seen.
 
     Raises:
-        ValueError: During `fit`, if the dataset has no sample ids, an id's
-            label changes, a target is no class label, the loss gives no value
-            per sample, or the training step never calls `compute_loss`.
+        ValueError: During `fit`, if data, targets, loss or training step are
+            not such that a class and a loss are known for each sample id.
 
     Example:
 
@@ -73,9 +69,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     import keras_curvenet as kcn
     import numpy as np
 
-    x = np.random.default_rng(0).normal(size=(64, 4))
-    y = (x[:, 0] > 0).astype("int32")
-    train = kcn.with_sample_ids((x, y))
+    train = kcn.with_sample_ids((np.ones((64, 4)), np.arange(64) % 2))
     model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
     recorder = kcn.LossCurveRecorder()
@@ -116,14 +110,14 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def mean_predictions(self):
         recorded = len(self._recording.columns.losses)
         record = self._recording.present
-        if not recorded or not (record and record.has_predictions):
+        sums = record and record.summed_predictions()
+        if not recorded or sums is None:
             raise ValueError(
                 "No predictions were recorded. Expected at least one complete "
                 "epoch with `LossCurveRecorder(record_predictions=True)`. "
                 f"Received: record_predictions={self.record_predictions}, "
                 f"{recorded} epochs."
             )
-        sums = record.summed_predictions()
         totals = sums.sum(axis=1, keepdims=True)
         return sums / np.where(totals > 0.0, totals, 1.0)
 

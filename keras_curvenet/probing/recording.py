@@ -81,7 +81,7 @@ class Recording:
         present = self.present
         kept = self.columns.first(self._next_column)
         losses, labels = present.losses.numpy(), present.labels.numpy()
-        if present.is_multi_hot():
+        if present.multi_hot.numpy():
             labels, num_classes = np.zeros_like(labels), 1
         self.columns = RecordedColumns(
             [*kept.losses, losses],
@@ -183,7 +183,7 @@ class Recording:
         self.columns = columns
         self.present = self._new_record(len(columns.labels))
         self.present.labels.assign(columns.labels)
-        self.present.set_multi_hot(columns.num_classes == 1)
+        self.present.multi_hot.assign(columns.num_classes == 1)
 
     def _new_record(self, num_samples):
         with self._strategy.scope():
@@ -195,7 +195,7 @@ class Recording:
         if earlier is not None and present is not None:
             return [*earlier, present]
         some = earlier or present is not None
-        if some and not self.present.is_multi_hot():
+        if some and not self.present.multi_hot.numpy():
             lacking = "earlier epochs" if earlier is None else "later epochs"
             self._warn_once(
                 "no margins",

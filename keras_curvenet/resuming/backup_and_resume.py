@@ -28,37 +28,31 @@ from keras_curvenet.workers import refuse_different_workers
 class BackupAndResume(keras.callbacks.Callback):
     """Lets a script that was killed go on where it was, started again.
 
-    Give it to the `fit` of either stage, as the last callback, with a folder
-    for each. After every epoch, all that decides the next step is written to
-    the disk: variables, random seeds, optimizers, curves. When `fit` finds a
-    backup, it goes on from there; one that had come to its end trains nothing,
-    and leaves the same model, curves and history.
+    Give it to the `fit` of either stage, as the last callback. After every
+    epoch, all that decides the next step is written to the disk: variables,
+    random seeds, optimizers, curves. When `fit` finds a backup, it goes on from
+    there; one that had come to its end trains nothing.
 
     On one device the result is the same bit for bit, where the script calls
-    `keras.utils.set_random_seed`; where the data's order depends on nothing
-    but the epoch, as with `shuffle_by_epoch` and with arrays given to
-    `CurveWeightedModel.fit`; where an epoch is a whole pass over the data; and
-    where random augmentation is in the model (or draws from
-    `tf.random.stateless_*`).
+    `keras.utils.set_random_seed`, an epoch is a whole pass over the data, the
+    data's order depends on nothing but the epoch (as with `shuffle_by_epoch`,
+    or arrays given to `CurveWeightedModel.fit`), and random augmentation is in
+    the model. Other callbacks that remember, as `EarlyStopping`, begin anew.
 
-    The two newest backups are kept; no code is run from them. If one is
-    damaged, the one before it is used, and where one can't be written, training
-    goes on, with a warning. To start anew, remove the folder. Of several
-    workers, the chief writes, and all go on from the same backup, in a folder
-    that they share. Other callbacks that remember, such as `EarlyStopping`,
-    begin anew.
+    The two newest backups are kept. Damaged ones are passed over, and where one
+    can't be written, training goes on, with a warning. To start anew, remove
+    the folder. Several workers share one; the chief writes into it.
 
     Args:
-        backup_dir: Path of the folder, for one training only. `fit`s that go
-            on with the same model (`initial_epoch`) share it.
+        backup_dir: Path of a folder for this training only. `fit`s that go on
+            with the same model (`initial_epoch`) share it. A recorder without
+            `filepath` keeps its curves there as well.
         save_freq: `"epoch"`, or an int >= 1: also after so many steps in an
             epoch. Steps that were made are then passed over without training.
-            Defaults to `"epoch"`.
 
     Raises:
-        ValueError: During `fit`, if the model is not built, or the folder
-            can't be written, belongs to another model, is used by another
-            process, or holds damaged backups only.
+        ValueError: During `fit`, if the model is not built, or the folder is
+            another training's or holds damaged backups only.
 
     Example:
 
@@ -68,17 +62,12 @@ class BackupAndResume(keras.callbacks.Callback):
     import numpy as np
 
     keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).normal(size=(64, 4))
-    y = (x[:, 0] > 0).astype("int32")
-    train = kcn.with_sample_ids((x, y))
+    train = kcn.with_sample_ids((np.ones((64, 4)), np.ones(64)))
     train = kcn.shuffle_by_epoch(train, buffer_size=64).batch(16)
-    model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(2, activation="softmax")]
-    )
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    recorder = kcn.LossCurveRecorder()
-    backup = kcn.BackupAndResume("probe_backup")
-    model.fit(train, epochs=3, callbacks=[recorder, backup])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callbacks = [kcn.LossCurveRecorder(), kcn.BackupAndResume("backup")]
+    model.fit(train, epochs=3, callbacks=callbacks)
     ```
     """
 
@@ -186,7 +175,7 @@ class BackupAndResume(keras.callbacks.Callback):
                 for group in ("optimizer", "meta_optimizer")
                 if not fits(model, backup, group)
             ]
-        _refuse_other_facts(model, backup)
+        _refuse_other_meta_set(model, backup)
         assign_backup(model, backup, without)
         if self._recording is not None:
             self._recording.go_on_from(backup.epoch, backup.arrays)
@@ -262,7 +251,7 @@ class BackupAndResume(keras.callbacks.Callback):
         facts = {
             "ended_at": ended_at,
             "logs": [(e, _as_numbers(logs)) for e, logs in self._logs],
-            **_facts_of(self.model),
+            "meta_sample_ids": _meta_sample_ids(self.model),
         }
         try:
             self._folder.save(Backup(epoch, step, arrays, facts))
@@ -282,19 +271,18 @@ def _as_numbers(logs):
     return {name: np.asarray(value).tolist() for name, value in logs.items()}
 
 
-def _facts_of(model):
-    """What has to be the same when training goes on."""
+def _meta_sample_ids(model):
+    """List of the chosen meta samples, or None."""
     ids = getattr(model, "meta_sample_ids", None)
-    return {"meta_sample_ids": None if ids is None else ids.tolist()}
+    return None if ids is None else ids.tolist()
 
 
-def _refuse_other_facts(model, backup):
-    """Raises ValueError where the meta set is another one."""
-    for name, value in _facts_of(model).items():
-        if value != backup.facts[name]:
-            raise ValueError(
-                "Invalid value for argument `backup_dir`. Expected backups of "
-                "a training with these loss curves. Received: backups with "
-                "another meta set. Use a folder of its own for each training, "
-                "or remove it to start anew."
-            )
+def _refuse_other_meta_set(model, backup):
+    """Raises ValueError where a backup's meta set is another one."""
+    if _meta_sample_ids(model) != backup.facts["meta_sample_ids"]:
+        raise ValueError(
+            "Invalid value for argument `backup_dir`. Expected backups of a "
+            "training with these loss curves. Received: backups with another "
+            "meta set. Use a folder of its own for each training, or remove "
+            "it to start anew."
+        )

@@ -44,7 +44,9 @@ def weighted_mean(recorder, predictions):
     return np.average(predictions, axis=0, weights=weights)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_mean_of_training_predictions(jit_compile):
     recorder, predictions = record(
         3, "softmax", SPARSE, jit_compile=jit_compile

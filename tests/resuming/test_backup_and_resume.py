@@ -92,7 +92,7 @@ def test_validation_data_keeps_its_order(tmp_path):
 @STAGES
 def test_interrupted_many_times(train, tmp_path):
     whole = never_interrupted(train)
-    for steps in (3, 4, STEPS + 1, 2, 4):
+    for steps in (3, STEPS + 1, 2):
         with pytest.raises(Interrupted):
             train(tmp_path / "cut", InterruptAfter(steps), save_freq=1)
     assert_same(train(tmp_path / "cut"), whole)
@@ -290,16 +290,15 @@ def test_the_two_newest_are_kept(tmp_path):
     assert names == ["backup-00000002.npz", "backup-00000003.npz"]
 
 
-@STAGES
-def test_a_damaged_newest_falls_back(train, tmp_path):
-    whole = never_interrupted(train)
+def test_a_damaged_newest_falls_back(tmp_path):
+    whole = never_interrupted(probe)
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", InterruptAfter(3 * STEPS + 1))
+        probe(tmp_path / "cut", InterruptAfter(3 * STEPS + 1))
     path = tmp_path / "cut" / "backup-00000002.npz"
     path.write_bytes(path.read_bytes()[:-100])
     began = EpochsTrained()
     with pytest.warns(UserWarning, match="backup-00000002.npz' is damaged"):
-        resumed = train(tmp_path / "cut", began)
+        resumed = probe(tmp_path / "cut", began)
     assert_same(resumed, whole)
     assert began.epochs[0] == 2
 
@@ -372,35 +371,32 @@ def test_curves_of_fewer_epochs(tmp_path):
 # Faults.
 
 
-@STAGES
-def test_keyboard_interrupt(train, tmp_path):
+def test_keyboard_interrupt(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if int(self.model.optimizer.iterations) == STEPS + 2:
                 raise KeyboardInterrupt
 
-    whole = never_interrupted(train)
+    whole = never_interrupted(probe)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", Interrupt())
-    assert_same(train(tmp_path / "cut"), whole)
+        probe(tmp_path / "cut", Interrupt())
+    assert_same(probe(tmp_path / "cut"), whole)
 
 
-@STAGES
-def test_an_exception_in_another_callback_at_an_epochs_end(train, tmp_path):
+def test_an_exception_in_another_callback_at_an_epochs_end(tmp_path):
     class Fail(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
                 raise Interrupted
 
-    whole = never_interrupted(train)
+    whole = never_interrupted(allocate)
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", Fail())
-    assert_same(train(tmp_path / "cut"), whole)
+        allocate(tmp_path / "cut", Fail())
+    assert_same(allocate(tmp_path / "cut"), whole)
 
 
-@STAGES
-def test_a_full_disk(train, tmp_path, monkeypatch):
-    whole = never_interrupted(train)
+def test_a_full_disk(tmp_path, monkeypatch):
+    whole = never_interrupted(probe)
     is_full = False
 
     def fsync(descriptor):
@@ -417,11 +413,11 @@ def test_a_full_disk(train, tmp_path, monkeypatch):
         pytest.raises(Interrupted),
         pytest.warns(UserWarning, match="No backup could be saved.*No space"),
     ):
-        train(tmp_path / "cut", Fill(), InterruptAfter(3 * STEPS + 2))
+        probe(tmp_path / "cut", Fill(), InterruptAfter(3 * STEPS + 2))
     assert not [n for n in os.listdir(tmp_path / "cut") if "tmp" in n]
     is_full = False
     began = EpochsTrained()
-    assert_same(train(tmp_path / "cut", began), whole)
+    assert_same(probe(tmp_path / "cut", began), whole)
     assert began.epochs[0] == 2
 
 
@@ -437,12 +433,11 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
     assert_same(left, whole)
 
 
-@STAGES
-def test_a_folder_that_cannot_be_made(train, tmp_path):
+def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     steps = EpochsTrained()
     with pytest.raises(ValueError, match=r"argument `backup_dir`.*written"):
-        train(tmp_path / "file", steps)
+        allocate(tmp_path / "file", steps)
     assert steps.epochs == []
 
 
