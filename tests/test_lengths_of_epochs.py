@@ -7,7 +7,7 @@ import tensorflow as tf
 import testing_utils
 
 import keras_curvenet as kcn
-from keras_curvenet.probing.batch_specs import refuse_endless_epoch
+from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 
 N = 12
 BATCH = 4

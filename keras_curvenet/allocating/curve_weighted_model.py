@@ -23,7 +23,7 @@ from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_batches import training_batches
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.probing.batch_specs import refuse_endless_epoch
+from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.replicas import check_strategy
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.probing.batch_specs import check_batch_spec
+from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays

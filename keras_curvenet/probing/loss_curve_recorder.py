@@ -8,12 +8,12 @@ import numpy as np
 
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_path
-from keras_curvenet.probing.batch_specs import check_batch_spec
-from keras_curvenet.probing.batch_specs import refuse_endless_epoch
 from keras_curvenet.probing.class_predictions import margins_if_told
 from keras_curvenet.probing.class_predictions import predicted_probabilities
+from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.distributed_data import dataset_behind
 from keras_curvenet.probing.distributed_data import num_outputs
+from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 from keras_curvenet.probing.distributed_data import remember_dataset
 from keras_curvenet.probing.epoch_record import refuse_problems
 from keras_curvenet.probing.loss_curves import LossCurves

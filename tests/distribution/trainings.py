@@ -12,6 +12,7 @@ import functools
 import os
 import pathlib
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -153,6 +154,11 @@ def check_refusals(num_devices):
         recorder.set_model(model)
         message = message_of(model.fit, train, callbacks=[recorder])
         assert f"argument `{name}`" in message
+    with scope(), tempfile.TemporaryDirectory() as folder:
+        model, backup = network(), kcn.BackupAndResume(folder)
+        without_ids = train.map(lambda x, y, weight, sample_id: (x, y))
+        message = message_of(model.fit, without_ids, callbacks=[backup])
+        assert "`set_model(model)`" in message
 
 
 def check_refusals_of_workers(index):
