@@ -283,7 +283,7 @@ def _num_rows(dataset, batching, num_batches):
     It is known where batches have one size, or every element goes into one;
     else rows are counted.
     """
-    for size in _sizes(batching):
+    for size in _sizes(dataset) or _sizes(batching):
         return size * num_batches
     (elements,) = inputs_of(batching)
     size = int(elements.cardinality())

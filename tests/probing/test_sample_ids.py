@@ -297,6 +297,13 @@ def test_the_last_of_two_readers_counts():
 # --- Batches -----------------------------------------------------------------
 
 
+def forget_size(tensor):
+    shape = [None, *tensor.shape[1:]]
+    return tf.ensure_shape(
+        tf.numpy_function(lambda x: x, [tensor], tensor.dtype), shape
+    )
+
+
 @pytest.mark.parametrize(
     ("batch", "num_samples"),
     [
@@ -305,6 +312,12 @@ def test_the_last_of_two_readers_counts():
         (lambda data: data.batch(4, num_parallel_calls=2), N),
         (lambda data: data.padded_batch(4), N),
         (lambda data: data.batch(4).map(lambda x, y: (x + 0, y)), N),
+        (
+            lambda data: data.batch(4, drop_remainder=True).map(
+                lambda x, y: (forget_size(x), forget_size(y))
+            ),
+            N - N % 4,
+        ),
         (lambda data: data.batch(4).cache().prefetch(2), N),
         (lambda data: data.filter(lambda x, y: True).batch(4), N),
         (lambda data: data.batch(4).skip(1), N - 4),
@@ -318,6 +331,7 @@ def test_the_last_of_two_readers_counts():
         "parallel",
         "padded",
         "map",
+        "forgotten",
         "cache",
         "filter",
         "skip",
