@@ -131,7 +131,11 @@ def allocate(
     variables = weighted.resumable_variables()
     left = {
         f"{group}/{index}": np.asarray(variable)
-        for group in ("meta_optimizer", "beliefs", "class_frequencies")
+        for group in (
+            "meta_optimizer",
+            "running_predictions",
+            "class_frequencies",
+        )
         for index, variable in enumerate(variables[group])
     }
     left["weights"] = weighted.sample_weights()
