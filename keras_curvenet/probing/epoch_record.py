@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
+from keras_curvenet.probing.observed_labels import SOFT_ADVICE
 from keras_curvenet.probing.problem_counts import ProblemCounts
 from keras_curvenet.replicas import variable_of_all_replicas
 
@@ -29,7 +30,13 @@ class EpochRecord:
             tf.fill([num_samples], np.int64(-1))
         )
         self.problems = ProblemCounts(
-            ("written", "out of range", "invalid labels", "changed labels")
+            (
+                "written",
+                "out of range",
+                "invalid labels",
+                "changed labels",
+                "soft labels",
+            )
         )
         self.multi_hot = variable_of_all_replicas(False)
         self._predictions, self._summed = None, None
@@ -43,29 +50,42 @@ class EpochRecord:
         if self._predictions is not None:
             self._predictions.assign(tf.zeros_like(self._predictions))
 
-    def write(self, sample_ids, losses, margins, labels, invalid, not_one_hot):
+    def write(
+        self,
+        sample_ids,
+        counted,
+        losses,
+        margins,
+        labels,
+        invalid,
+        not_one_hot,
+        soft,
+    ):
         """Writes a batch; all arguments have shape `(batch,)`.
 
-        `margins` is None where there are none.
+        Nothing is written of samples that are not `counted`. `margins` is None
+        where there are none.
         """
         in_range, rows = self._rows(sample_ids)
+        seen, invalid = in_range & counted, invalid & counted
         earlier = tf.gather(self.labels, rows)
         # Argmax means nothing on multi-hot rows, and they need no label.
-        is_multi_hot = self.multi_hot | tf.reduce_any(not_one_hot)
-        changed = (earlier >= 0) & (earlier != labels) & in_range
+        is_multi_hot = self.multi_hot | tf.reduce_any(not_one_hot & counted)
+        changed = (earlier >= 0) & (earlier != labels) & seen
         changed &= tf.logical_not(is_multi_hot)
         losses = tf.where(tf.math.is_finite(losses), losses, np.inf)
-        _write_rows(self.losses, rows, losses, in_range)
-        _write_rows(self.labels, rows, labels, in_range & ~invalid & ~changed)
+        _write_rows(self.losses, rows, losses, seen)
+        _write_rows(self.labels, rows, labels, seen & ~invalid & ~changed)
         if margins is not None:
             margins = tf.where(tf.math.is_finite(margins), margins, -np.inf)
-            _write_rows(self.margins, rows, margins, in_range)
+            _write_rows(self.margins, rows, margins, seen)
         self.multi_hot.assign(is_multi_hot)
         flags = {
             "written": in_range,
             "out of range": ~in_range,
             "invalid labels": invalid,
             "changed labels": changed,
+            "soft labels": changed & soft,
         }
         self.problems.add(
             {name: tf.math.count_nonzero(flags[name]) for name in flags}
@@ -193,10 +213,15 @@ def refuse_problems(record, epoch):
             "recorded."
         )
     if problems["changed labels"]:
+        advice = (
+            "The dataset's order differs from epoch to epoch: call "
+            "`with_sample_ids` before `shuffle`, not after it."
+        )
+        if problems["soft labels"]:
+            advice = f"Soft labels are among them: {SOFT_ADVICE} Else: {advice}"
         raise ValueError(
             "Expected a sample id to name the same sample in every epoch. "
             f"Received: {problems['changed labels']} id(s) whose label "
-            f"changed in epoch {epoch + 1}. The dataset's order differs "
-            "from epoch to epoch: call `with_sample_ids` before `shuffle`, "
-            "not after it. The epoch was not recorded."
+            f"changed in epoch {epoch + 1}. {advice} The epoch was not "
+            "recorded."
         )

@@ -5,6 +5,7 @@ import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_path
@@ -18,6 +19,7 @@ from keras_curvenet.probing.distributed_data import remember_dataset
 from keras_curvenet.probing.epoch_record import refuse_problems
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import observed_labels
+from keras_curvenet.probing.observed_labels import soft_rows
 from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.recording import Recording
 from keras_curvenet.probing.sample_ids import is_weighted
@@ -31,10 +33,12 @@ class LossCurveRecorder(keras.callbacks.Callback):
     """Records every sample's loss in every epoch while `model.fit` runs.
 
     The loss is that of the training step's own forward pass: before the update,
-    unweighted, without regularization, the mean over unmasked positions, the
+    unweighted, without regularization, the mean over positions that count, the
     sum over outputs weighted with `loss_weights`. Beside it stands the *margin*
     where one output predicts classes: the log-probability of the given label
-    minus the largest one of the others.
+    minus the largest one of the others. What is masked, of the loss's
+    `ignore_class`, or of sample weight 0 does not count: a position is left
+    out of the mean, and such a sample (unlabelled, say) is never seen.
 
     Each complete epoch appends one column. A `fit` with `initial_epoch=e` goes
     on at column e. The model is as before after training. Under a
@@ -194,22 +198,26 @@ class LossCurveRecorder(keras.callbacks.Callback):
             self._is_weighted = is_weighted(dataset)
         return self._is_weighted
 
-    def _write(self, y, y_pred, losses, sample_ids):
+    def _write(self, y, y_pred, losses, counted, sample_ids):
         """Writes a batch into the record; runs while the step is traced."""
         labels, num_classes, invalid, not_one_hot = observed_labels(
             y, y_pred, self.label_fn
         )
         self._traced_num_classes = num_classes
+        if counted is None:
+            counted = tf.ones_like(invalid)
         margins = margins_if_told(self.model.loss, y_pred, labels, num_classes)
         sample_ids = of_all_replicas(sample_ids)
         record = self._recording.present
         record.write(
             sample_ids,
+            of_all_replicas(counted),
             of_all_replicas(losses),
             None if margins is None else of_all_replicas(margins),
             of_all_replicas(labels),
             of_all_replicas(invalid),
             of_all_replicas(not_one_hot),
+            of_all_replicas(soft_rows(y, labels)),
         )
         if self.record_predictions:
             probabilities = predicted_probabilities(self.model.loss, y_pred)

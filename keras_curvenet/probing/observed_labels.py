@@ -9,6 +9,11 @@ LABEL_ADVICE = (
     "into one class."
 )
 
+SOFT_ADVICE = (
+    "leave MixUp and CutMix out, since a mixture has no label of its own; "
+    "augmentations that keep labels, such as RandAugment, work."
+)
+
 
 def observed_labels(y, y_pred, label_fn=None):
     """Class labels of a batch, and which of its targets are not labels.
@@ -56,6 +61,19 @@ def observed_labels(y, y_pred, label_fn=None):
     if y.shape[-1] == 1:
         return _integer(y[:, 0], num_classes)
     return _one_hot(y, num_classes)
+
+
+def soft_rows(y, labels):
+    """Bool `(batch,)`, as `labels`: where one-hot targets are between classes.
+
+    MixUp and CutMix make such rows, and label smoothing does.
+    """
+    targets = keras.tree.flatten(y)
+    y = tf.convert_to_tensor(targets[0])
+    is_one_hot = len(targets) == 1 and len(y.shape) == 2 and y.shape[1] != 1
+    if not (is_one_hot and y.dtype.is_floating):
+        return tf.zeros_like(labels, tf.bool)
+    return tf.reduce_max(y, axis=1) < 1.0 - 1e-3
 
 
 def _binary(y):

@@ -1,5 +1,7 @@
 """One loss value per sample from whatever was given to `compile`."""
 
+import copy
+
 import keras
 import tensorflow as tf
 
@@ -13,7 +15,8 @@ class PerSampleLoss:
 
     These are the losses before Keras reduces them: unweighted, without
     regularization terms, over several outputs the sum weighted with
-    `loss_weights`, over positions the mean of the unmasked ones.
+    `loss_weights`, over positions the mean of those that count: that neither
+    a layer nor the loss (`ignore_class`) masks.
 
     Args:
         loss, loss_weights: As of `compile`.
@@ -34,7 +37,28 @@ class PerSampleLoss:
 
     def __call__(self, y, y_pred):
         """Float32 `(batch,)`: every sample's loss, of targets as of `fit`."""
-        return tf.cast(self._compile_loss(y, y_pred), tf.float32)
+        return self.with_counted(y, y_pred)[0]
+
+    def with_counted(self, y, y_pred, sample_weight=None):
+        """Every sample's loss, and which samples count.
+
+        Args:
+            y, y_pred: Targets and predictions.
+            sample_weight: The user's, or None. What has a weight of 0, a
+                sample or one of its positions, does not count.
+
+        Returns:
+            Float32 `(batch,)`, 0 where nothing of a sample counts; and bool
+            `(batch,)`, whether anything does, or None where all do.
+        """
+        losses = self._compile_loss(y, y_pred, sample_weight)
+        leaves = [loss for _, loss in flat_losses_of(self._compile_loss)]
+        counted = [loss.counted for loss in leaves]
+        if any(part is None for part in counted):
+            counted = None
+        else:
+            counted = tf.reduce_any(tf.stack(counted), axis=0)
+        return tf.cast(losses, tf.float32), counted
 
     def aligned(self, y, y_pred, sample_weight):
         """Gives weights `(batch,)` the rank that each output's losses have.
@@ -65,24 +89,52 @@ class PerSampleLoss:
         )
 
 
+def with_values(loss):
+    """A loss whose `call` gives values, and whose reduction is a scalar.
+
+    Where a `Loss` does not reduce, Keras follows the gradient of the sum.
+    """
+    if not isinstance(loss, keras.losses.Loss):
+        return loss
+    if type(loss).call is keras.losses.Loss.call:
+        return _CalledLoss(loss)
+    if loss.reduction in (None, "none"):
+        loss = copy.copy(loss)
+        loss.reduction = "sum"
+    return loss
+
+
+class _CalledLoss(keras.losses.Loss):
+    """A loss that has a `__call__` of its own in place of `call`."""
+
+    def __init__(self, loss):
+        super().__init__(loss.name, reduction="sum", dtype=loss.dtype)
+        self._loss = loss
+
+    def call(self, y_true, y_pred):
+        return self._loss(y_true, y_pred)
+
+
 class _UnreducedLoss(keras.losses.Loss):
     """A loss whose call returns the mean over each sample's positions.
 
-    Attributes:
-        rank: Int, the rank of the loss's values in the latest call.
+    Attributes, of the latest call:
+        rank: Int, the rank of the loss's values.
+        counted: Bool `(batch,)`, whether any position of a sample counts;
+            None where all do.
     """
 
     def __init__(self, loss):
         super().__init__(name=None if callable(loss) else str(loss))
         self.loss = loss
-        self.rank = 1
+        self.rank, self.counted = 1, None
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         # Some names, as "crossentropy", depend on the shapes.
         resolver = CompileLoss(self.loss)
         resolver.build(y_true, y_pred)
         ((_, loss),) = flat_losses_of(resolver)
-        mask = mask_of(y_pred)
+        loss, mask = with_values(loss), mask_of(y_pred)
 
         def convert(value):
             return keras.ops.convert_to_tensor(value, dtype=loss.dtype)
@@ -91,10 +143,31 @@ class _UnreducedLoss(keras.losses.Loss):
             keras.tree.map_structure(convert, y_true),
             keras.tree.map_structure(convert, y_pred),
         )
-        values = keras.ops.convert_to_tensor(values, dtype=loss.dtype)
+        masks = [mask, mask_of(values), sample_weight]
+        values = convert(values)
         _refuse_reduced(values, y_pred, loss.name)
         self.rank = len(values.shape)
-        return _mean_over_positions(values, mask)
+        masks = [_like(m, values) for m in masks if m is not None]
+        axes = list(range(1, self.rank))
+        if not masks:
+            self.counted = None
+            return keras.ops.mean(values, axis=axes) if axes else values
+        counts = tf.reduce_all(tf.stack(masks), axis=0)
+        self.counted = tf.reduce_any(counts, axis=axes)
+        return tf.math.divide_no_nan(
+            tf.reduce_sum(tf.where(counts, values, 0.0), axis=axes),
+            tf.reduce_sum(tf.cast(counts, values.dtype), axis=axes),
+        )
+
+
+def _like(mask, values):
+    """Bool in the shape of `values`: where a mask, or a weight, is not 0."""
+    mask = tf.cast(mask, tf.bool)
+    rank = len(values.shape)
+    while len(mask.shape) < rank:
+        mask = mask[..., tf.newaxis]
+    mask = tf.reduce_any(mask, axis=list(range(rank, len(mask.shape))))
+    return mask & tf.ones_like(values, tf.bool)
 
 
 def _refuse_reduced(values, y_pred, name):
@@ -103,24 +176,9 @@ def _refuse_reduced(values, y_pred, name):
     shape = tuple(values.shape)
     if len(shape) == 0 or shape[0] not in (None, batch):
         raise ValueError(
-            f"Invalid value for argument `loss`. Expected loss '{name}' to "
-            "give one value per sample, of shape (batch, ...). Received: "
+            f"Invalid value for argument `loss`. Expected loss '{name[:50]}' "
+            "to give one value per sample, of shape (batch, ...). Received: "
             f"values of shape {shape}. Return the losses unreduced (no mean "
-            "over the batch); Keras takes the mean itself."
+            "over the batch), from `call` in a subclass of `keras.losses."
+            "Loss`; Keras takes the mean itself."
         )
-
-
-def _mean_over_positions(values, mask):
-    """Mean of `values` `(batch, ...)` over all unmasked positions."""
-    axes = list(range(1, len(values.shape)))
-    if not axes:
-        return values
-    if mask is None:
-        return keras.ops.mean(values, axis=axes)
-    mask = keras.ops.cast(mask, values.dtype)
-    while len(mask.shape) < len(values.shape):
-        mask = keras.ops.expand_dims(mask, -1)
-    mask = mask * keras.ops.ones_like(values)
-    return keras.ops.divide_no_nan(
-        keras.ops.sum(values * mask, axis=axes), keras.ops.sum(mask, axis=axes)
-    )

@@ -19,8 +19,8 @@ def record_training_steps(model, before_step, write):
         model: A compiled `keras.Model`.
         before_step: Function of the iterator over the data, called before
             each step, that says whether the data has weights of its own.
-        write: Function `(y, y_pred, losses, sample_ids)`, called while the
-            step is traced.
+        write: Function `(y, y_pred, losses, counted, sample_ids)`, called
+            while the step is traced; `counted` as of `PerSampleLoss`.
 
     Returns:
         A function that puts the model back into its earlier state. Keras does
@@ -80,8 +80,10 @@ def record_training_steps(model, before_step, write):
         call = signature.bind(*args, **kwargs)
         y, y_pred = call.arguments["y"], call.arguments["y_pred"]
         if pending_ids:
-            losses = per_sample_loss(y, y_pred)
-            write(y, y_pred, losses, pending_ids.pop())
+            losses, counted = per_sample_loss.with_counted(
+                y, y_pred, call.arguments.get("sample_weight")
+            )
+            write(y, y_pred, losses, counted, pending_ids.pop())
         if "sample_weight" in call.arguments:
             call.arguments["sample_weight"] = per_sample_loss.aligned(
                 y, y_pred, call.arguments["sample_weight"]

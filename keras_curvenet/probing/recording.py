@@ -82,7 +82,7 @@ class Recording:
         kept = self.columns.first(self._next_column)
         losses, labels = present.losses.numpy(), present.labels.numpy()
         if present.multi_hot.numpy():
-            labels, num_classes = np.zeros_like(labels), 1
+            labels, num_classes = np.minimum(labels, 0), 1
         self.columns = RecordedColumns(
             [*kept.losses, losses],
             self._margins_after(kept.margins),

@@ -203,14 +203,6 @@ def test_loss_is_unweighted_and_training_is_weighted():
     np.testing.assert_allclose(model.get_weights()[0], [[2.26]], rtol=1e-5)
 
 
-def test_weight_of_zero_still_records_the_loss():
-    x, y = testing_utils.tiny_data(N)
-    model = compiled(testing_utils.tiny_model(), testing_utils.sparse_loss())
-    expected = testing_utils.cross_entropy(model.predict(x, verbose=0), y)
-    curves = record(model, x, y, np.zeros(N, "float32"))
-    np.testing.assert_allclose(curves.values[:, 0], expected, rtol=1e-4)
-
-
 def test_regularization_is_left_out():
     x, y = testing_utils.tiny_data(N)
     model = keras.Sequential(
