@@ -1,5 +1,7 @@
 """Logit adjustment: what the frequencies of classes do to a loss."""
 
+import reprlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -75,7 +77,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             raise invalid_value(
                 "class_counts",
                 "one number >= 0 for each of two or more classes, not all zero",
-                f"class_counts={class_counts}.",
+                f"class_counts={reprlib.repr(class_counts)}.",
             )
         as_float("temperature", temperature, lambda t: t >= 0.0, "a float >= 0")
         self.class_counts = counts.tolist()
@@ -134,15 +136,16 @@ def log_frequencies(counts):
     return np.log(counts / counts.sum())
 
 
-def estimated_log_frequencies(start, labels, num_classes):
+def estimated_log_frequencies(start, labels, num_classes, own_weights):
     """Float64 `(num_classes,)`: those of the weights at the start.
 
     Args:
         start: Float `(num_samples,)`, logits at which weights start.
         labels: Int `(num_samples,)`, -1 for samples of no class.
         num_classes: Int.
+        own_weights: Float `(num_samples,)`, the user's, by which samples count.
     """
-    weights = 1.0 / (1.0 + np.exp(-start.astype(np.float64)))
+    weights = own_weights / (1.0 + np.exp(-start.astype(np.float64)))
     known = labels >= 0
     return log_frequencies(
         np.bincount(labels[known], weights[known], num_classes)

@@ -40,8 +40,12 @@ def test_estimated_log_frequencies_by_hand():
         np.log([1.0, 4.0, 0.25, 1.0, 1.0]).astype("float32"),
         np.array([0, 0, 1, 1, -1]),
         2,
+        np.array([1.0, 2.0, 0.5, 3.0, 9.0]),  # The user's own weights.
     )
-    np.testing.assert_allclose(found, np.log([0.65, 0.35]), rtol=1e-6)
+    # 0.5 + 2 * 0.8 of class 0, 0.5 * 0.2 + 3 * 0.5 of class 1.
+    np.testing.assert_allclose(
+        found, np.log([2.1 / 3.7, 1.6 / 3.7]), rtol=1e-6
+    )
 
 
 def test_logits():

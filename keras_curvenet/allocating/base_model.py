@@ -18,9 +18,6 @@ _BINARY_LOSSES = (
 # Epsilon of the default meta optimizer for a virtual step of rate 1.
 _EPSILON_PER_RATE = 2e-6
 
-# The reductions under which a loss is the mean over the samples.
-_MEANS = ("mean", "sum_over_batch_size")
-
 
 def check_built(argument, layer, layer_class):
     """Raises unless a layer is of a class, and its variables exist."""
@@ -118,8 +115,6 @@ def class_outputs(base_model, x_spec, loss, num_classes):
     if len(outputs) != 1 or len(losses) != 1 or num_classes < 2:
         return None
     shape, loss = outputs[0].shape, losses[0]
-    if getattr(loss, "reduction", "mean") not in _MEANS:
-        return None
     if shape[1:] in ((), (1,)):  # One binary decision.
         return 2 if num_classes == 2 else None
     if len(shape) != 2 or _is_binary(loss):

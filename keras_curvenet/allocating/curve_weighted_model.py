@@ -13,6 +13,7 @@ from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
 from keras_curvenet.allocating.prepared_fit import PreparedBatch
+from keras_curvenet.allocating.prepared_fit import own_weights
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
 from keras_curvenet.allocating.top_layers import call_with_training
@@ -165,10 +166,11 @@ class CurveWeightedModel(keras.Model):
     def train_step(self, data):
         """Virtual and meta step, while weights are learned; actual step."""
         (x, y, sample_weight, *rows, held_out), meta_batch = data
-        x, sample_weight, invalid = without_invalid_inputs(x, sample_weight)
+        x, sample_weight, invalid = without_invalid_inputs(
+            x, sample_weight, self._tried_predictions
+        )
         if self.learns_weights:  # No sample judges what it was trained on.
-            trained_on = tf.cast(tf.logical_not(held_out), tf.float32)
-            sample_weight = multiplied_by(sample_weight, trained_on)
+            rows.append(tf.cast(tf.logical_not(held_out), tf.float32))
         with tf.GradientTape(persistent=True) as tape:
             y_pred = self._predictions(x)
             batch = PreparedBatch(
@@ -186,7 +188,8 @@ class CurveWeightedModel(keras.Model):
         loss = sum_of_all_replicas(loss)
         apply_if_finite(self.optimizer, loss, gradients, variables)
         batch.note(weights, self.learns_weights)
-        self.problems.count(invalid, batch.changed, tf.math.is_finite(loss))
+        self.problems.count(batch, invalid, tf.math.is_finite(loss))
+        sample_weight = batch.loss.sample_weight
         return self._logs(x, y, y_pred, sample_weight, weights, loss)
 
     def _meta_step(self, tape, batch, meta_batch):
@@ -202,7 +205,8 @@ class CurveWeightedModel(keras.Model):
         with tf.GradientTape(watch_accessed_variables=False) as meta_tape:
             meta_tape.watch(learned)
             # 1. The virtual step, on the forward pass of the actual one.
-            loss = batch.loss(batch.weights(self.curve_net, training=True))
+            weights = batch.weights(self.curve_net, training=True)
+            loss = batch.loss.virtual(weights)
             with tape.stop_recording():
                 gradients = tape.gradient(
                     loss, watched, unconnected_gradients="zero"
@@ -218,6 +222,10 @@ class CurveWeightedModel(keras.Model):
             loss = sum_of_all_replicas(meta_loss)
             apply_if_finite(self.meta_optimizer, loss, gradients, variables)
             self.meta_loss_tracker.update_state(loss)
+
+    def _tried_predictions(self, x, training):
+        with keras.StatelessScope():  # Layers do not notice it.
+            return self.call(x, training=training)
 
     def _predictions(self, x):
         features = self._split.bottom(x, training=True)
@@ -388,6 +396,7 @@ class CurveWeightedModel(keras.Model):
             self.prepared = prepared_fit(
                 self,
                 train,
+                own_weights(train, x, sample_weight),
                 loss_curves,
                 meta_data,
                 learns_weights=initial_epoch < meta_epochs,

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import reprlib
 from typing import Any
 from typing import NamedTuple
 
@@ -122,9 +123,10 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
     if class_weight is not None:
         raise invalid_value(
             "class_weight",
-            "None, because CurveNet learns weights by curve and class",
-            f"class_weight={class_weight}. Leave it out, or multiply it into "
-            "`sample_weight`.",
+            "None, because CurveNet learns weights by curve and class, and "
+            "classes are balanced already (`balance_classes`)",
+            f"class_weight={reprlib.repr(class_weight)}. Leave it out; where "
+            "it means costs, multiply it into `sample_weight`.",
         )
     is_tuple = isinstance(validation_data, (tuple, list))
     if is_tuple and len(validation_data) not in (2, 3):

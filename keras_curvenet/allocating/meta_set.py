@@ -33,7 +33,9 @@ def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
         `meta_batches`.
     """
     if meta_data is not None:
-        return None, [], meta_batches(meta_data, batch_size, num_classes)
+        needed = set(np.unique(loss_curves.labels).tolist()) - {-1}
+        batches = meta_batches(meta_data, batch_size, num_classes, needed)
+        return None, [], batches
     curves = loss_curves.first(train.num_samples)
     sample_ids = select_meta_samples(curves)
     rows = _rows_of_ids(train, sample_ids)
@@ -96,17 +98,20 @@ def _rows_of_ids(train, sample_ids):
     return keras.tree.map_structure(lambda array: array[order], tuple(arrays))
 
 
-def meta_batches(meta_data, batch_size, num_classes):
+def meta_batches(meta_data, batch_size, num_classes, needed=None):
     """Batches `(x, y, sample_weight)` without end, of arrays or a dataset.
 
     A `batch_size` of None leaves a dataset's batches as they are. The targets
-    must have all classes, unless `num_classes` is None.
+    must have the set of classes that is `needed` (None: all), unless
+    `num_classes` is None.
     """
     if isinstance(meta_data, tf.data.Dataset):
-        dataset = _batches_of_dataset(meta_data, batch_size, num_classes)
+        dataset = _batches_of_dataset(
+            meta_data, batch_size, num_classes, needed
+        )
     elif isinstance(meta_data, (tuple, list)):
         arrays = rows_of_arrays(meta_data, "meta_data")
-        _check_targets([arrays[1]], num_classes)
+        _check_targets([arrays[1]], num_classes, needed)
         num_rows = len(keras.tree.flatten(arrays)[0])
         dataset = tf.data.Dataset.from_tensor_slices(arrays)
         # Repeating before batching keeps batches full where there are few rows.
@@ -121,7 +126,7 @@ def meta_batches(meta_data, batch_size, num_classes):
     return dataset.map(_with_sample_weight, tf.data.AUTOTUNE)
 
 
-def _batches_of_dataset(dataset, batch_size, num_classes):
+def _batches_of_dataset(dataset, batch_size, num_classes, needed):
     """The batches of a dataset, or others of a size, without end."""
     if has_sample_ids(dataset.element_spec):
         dataset = dataset.map(lambda *batch: batch[:3])
@@ -135,7 +140,9 @@ def _batches_of_dataset(dataset, batch_size, num_classes):
         )
     if int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY:
         targets = dataset.map(lambda *batch: batch[1]).take(_MOST_BATCHES)
-        num_seen = _check_targets(targets.as_numpy_iterator(), num_classes)
+        num_seen = _check_targets(
+            targets.as_numpy_iterator(), num_classes, needed
+        )
         # Every epoch starts the dataset anew: without shuffling, the batches
         # past an epoch's number of steps would never be used.
         is_whole = num_seen < _MOST_BATCHES
@@ -156,7 +163,7 @@ def _endless(dataset, buffer_size):
     )
 
 
-def _check_targets(batches, num_classes):
+def _check_targets(batches, num_classes, needed=None):
     """The number of batches of targets; ValueError if they lack a class.
 
     Classes are not looked at where some targets are no class labels.
@@ -169,15 +176,18 @@ def _check_targets(batches, num_classes):
     if None in found:
         return len(found)
     labels, classes = set().union(*found), set(range(num_classes))
-    if labels == classes:
+    others, needed = labels - classes, classes if needed is None else needed
+    if needed <= labels and not others:
         return len(found)
-    received = f"labels such as {sorted(labels - classes)[:5]}."
-    if labels < classes:
+    received = f"labels such as {sorted(others)[:5]}."
+    if not others:
         received = (
-            f"none of class(es) {sorted(classes - labels)[:10]}. Add some: a "
+            f"none of class(es) {sorted(needed - labels)[:10]}. Add some: a "
             "class that the meta set lacks loses its weight in training."
         )
-    expected = f"labels of all classes of the curves, 0 to {num_classes - 1}"
+    expected = (
+        f"labels from 0 to {num_classes - 1}, of all classes of the curves"
+    )
     raise invalid_value("meta_data", expected, received)
 
 

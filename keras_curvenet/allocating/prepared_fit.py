@@ -4,6 +4,7 @@ import dataclasses
 import tempfile
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +18,7 @@ from keras_curvenet.allocating.curve_net import weights_by
 from keras_curvenet.allocating.curve_net import weights_of_all
 from keras_curvenet.allocating.fit_arguments import with_curves
 from keras_curvenet.allocating.meta_set import meta_set
+from keras_curvenet.allocating.training_loss import BatchLoss
 from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_quality import label_quality_scores
@@ -24,8 +26,11 @@ from keras_curvenet.inspecting.label_quality import quality_logits
 from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.distributed_data import refuse_different_data
+from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
+from keras_curvenet.probing.observed_labels import soft_rows
+from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.replicas import of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
 from keras_curvenet.workers import sharded_by_data
@@ -170,21 +175,34 @@ class PreparedBatch:
 
     Args:
         prepared: `PreparedFit`.
-        y, y_pred, sample_weight, sample_ids: Of the batch.
+        y, y_pred, sample_weight, sample_ids, trained_on: As of `BatchLoss`.
         curves: Tuple `(curves, labels, start)`: its rows of `PreparedCurves`.
 
     Attributes:
         loss: `BatchLoss`, a function of weights.
         changed: Bool `(batch,)`: where targets are not the curves' labels.
+        soft: Bool `(batch,)`: where targets are between classes.
     """
 
-    def __init__(self, prepared, y, y_pred, sample_weight, sample_ids, curves):
+    def __init__(
+        self,
+        prepared,
+        y,
+        y_pred,
+        sample_weight,
+        sample_ids,
+        curves,
+        trained_on=None,
+    ):
         self._prepared, self._curves = prepared, curves
         self._sample_ids = sample_ids
-        self.loss = prepared.loss.of_batch(y, y_pred, sample_weight, sample_ids)
-        self.changed = tf.zeros_like(curves[1], tf.bool)
+        self.loss = BatchLoss(
+            prepared.loss, y, y_pred, sample_weight, sample_ids, trained_on
+        )
+        self.changed = self.soft = tf.zeros_like(curves[1], tf.bool)
         if prepared.compares_labels:
             self.changed = changed_labels(y, y_pred, curves[1])
+            self.soft = soft_rows(y, curves[1])
 
     def weights(self, curve_net, are_learned=True, training=False):
         """Float `(batch,)`: by the present CurveNet, or those that stay."""
@@ -208,8 +226,51 @@ class PreparedBatch:
             self._prepared.last_weights.scatter_update(rows)
 
 
+def own_weights(train, x, sample_weight):
+    """Float64 `(num_samples,)`: the user's weight of every sample.
+
+    Those of a dataset are read in one pass, unless the first batch has none
+    but 1.
+
+    Args:
+        train: `TrainingBatches`.
+        x, sample_weight: As of `fit`.
+    """
+    own = np.ones(train.num_samples)
+
+    def note(sample_weight, rows):
+        weights = np.asarray(keras.tree.flatten(sample_weight)[0])[: len(own)]
+        own[rows] = weights.reshape(len(weights), -1).mean(axis=1)
+        return bool((weights != 1.0).any())
+
+    if not isinstance(x, tf.data.Dataset):
+        if sample_weight is not None:
+            note(sample_weight, slice(None))
+    elif is_weighted(train.dataset):
+        weights, num_read = train.dataset.map(lambda *batch: batch[2:]), 0
+        with passes_unchanged(train.dataset):
+            for sample_weight, ids in weights.as_numpy_iterator():
+                differ, num_read = note(sample_weight, ids), num_read + len(ids)
+                is_first = num_read == len(ids)
+                if is_first and not differ or num_read >= len(own):
+                    break
+    if not (own > 0.0).any():
+        raise invalid_value(
+            "sample_weight",
+            "a weight above 0 for some samples",
+            "none, so that there is nothing to train on.",
+        )
+    return np.maximum(own, 0.0)
+
+
 def prepared_fit(
-    model, train, loss_curves, meta_data, learns_weights, trusts_changed_labels
+    model,
+    train,
+    own_weights,
+    loss_curves,
+    meta_data,
+    learns_weights,
+    trusts_changed_labels,
 ):
     """What a `fit` makes of its arguments, and its CurveNet if it has none.
 
@@ -219,6 +280,7 @@ def prepared_fit(
     Args:
         model: A compiled `CurveWeightedModel`.
         train: `TrainingBatches`.
+        own_weights: What the function of that name makes of its weights.
         learns_weights: Bool, whether the first epoch learns weights.
         loss_curves, meta_data, trusts_changed_labels: As of its `fit`.
 
@@ -264,6 +326,7 @@ def prepared_fit(
             curves.first(num_samples),
             num_classes,
             model.switches,
+            own_weights,
         ),
         variable_of_all_replicas(tf.ones([num_samples])),
         notes_last_weights=(

@@ -1,6 +1,7 @@
 """The losses of the training steps, as functions of the learned weights."""
 
 import dataclasses
+import reprlib
 
 import keras
 import tensorflow as tf
@@ -15,8 +16,10 @@ from keras_curvenet.logit_adjustment import log_probabilities
 from keras_curvenet.private_names import CompileLoss
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
+from keras_curvenet.probing.per_sample_loss import with_values
 from keras_curvenet.replicas import mean_of_all_replicas
 from keras_curvenet.replicas import share_of_batch_mean
+from keras_curvenet.replicas import sum_of_all_replicas
 from keras_curvenet.replicas import undo_scaling
 
 
@@ -89,6 +92,28 @@ def multiplied_by(sample_weight, factors):
     return keras.tree.map_structure(multiply, sample_weight)
 
 
+def row_weights(sample_weight, dtype=tf.float32):
+    """Float `(batch,)`: the user's weights of the samples of one output."""
+    (own,) = keras.tree.flatten(sample_weight)
+    return tf.reshape(tf.cast(own, dtype), [-1])
+
+
+def relative_sample_weights(sample_weight, given):
+    """The user's weights, in any structure, by the mean of those `given` > 0.
+
+    A step that is not an optimizer's would go as far as their common level.
+    """
+    flat = [
+        tf.reshape(tf.cast(part, tf.float32), [-1])
+        for part in keras.tree.flatten(given)
+    ]
+    values = tf.maximum(tf.concat(flat, axis=0), 0.0)
+    count = tf.math.count_nonzero(values, dtype=tf.float32)
+    sums = sum_of_all_replicas(tf.stack([count, tf.reduce_sum(values)]))
+    factor = tf.math.divide_no_nan(sums[0], sums[1])
+    return multiplied_by(sample_weight, factor)
+
+
 class CompiledLosses:
     """The losses of `compile` in the forms that the steps need.
 
@@ -113,6 +138,7 @@ class CompiledLosses:
     def _forms_of(self, loss):
         """Keras's `CompileLoss` and our `PerSampleLoss` of a loss."""
         loss_weights, output_names = self._of_outputs
+        loss = keras.tree.map_structure(with_values, loss)
         return (
             CompileLoss(loss, loss_weights, output_names=output_names),
             PerSampleLoss(loss, loss_weights, output_names),
@@ -126,7 +152,7 @@ class CompiledLosses:
         """Scalar loss of a batch of the meta set."""
         try:
             sample_weight = self._per_sample_meta.aligned(
-                y, y_pred, sample_weight
+                y, y_pred, relative_sample_weights(sample_weight, sample_weight)
             )
             return undo_scaling(self._reduced_meta(y, y_pred, sample_weight))
         except (TypeError, ValueError) as error:  # While a step is traced.
@@ -136,7 +162,7 @@ class CompiledLosses:
                 f"targets {y} ({error}).",
             ) from error
 
-    def training_loss(self, curves, num_classes, switches):
+    def training_loss(self, curves, num_classes, switches, own_weights):
         """The loss of the virtual and of the actual step.
 
         Args:
@@ -145,6 +171,7 @@ class CompiledLosses:
                 None where they are not those of the curves.
             switches: Dict of `soft_labels`, `balance_classes` and
                 `normalize_weights`, as of `CurveWeightedModel`.
+            own_weights: Float `(num_samples,)`, the user's.
 
         Raises:
             ValueError: If a part is required that the loss does not allow.
@@ -168,11 +195,20 @@ class CompiledLosses:
             normalizes,
             from_logits,
             keras.tree.flatten(self._of_outputs[0])[0],
-            self._frequencies(curves, num_classes, switches["balance_classes"]),
+            self._frequencies(
+                curves, num_classes, switches["balance_classes"], own_weights
+            ),
             RunningPredictions(len(curves.labels), num_classes)
             if has_soft_labels
             else None,
+            getattr(with_values(self._only_loss), "reduction", "mean"),
         )
+
+    @property
+    def _only_loss(self):
+        """The loss of the one output."""
+        (loss,) = keras.tree.flatten(self.loss)
+        return loss
 
     def _refuse_required(self, switches, num_classes):
         for name in ("soft_labels", "balance_classes"):
@@ -181,20 +217,20 @@ class CompiledLosses:
                     name,
                     "True only with a Keras crossentropy of one output, whose "
                     "classes are those of the curves",
-                    f"{name}=True with loss={self.loss!r}, and a model that "
-                    f"predicts {num_classes or 'no'} classes of the curves. "
+                    f"{name}=True with loss={reprlib.repr(self.loss)}, and a "
+                    f"model that predicts {num_classes or 'no'} classes of the curves. "
                     "Leave it out.",
                 )
 
-    def _frequencies(self, curves, num_classes, balance_classes):
+    def _frequencies(self, curves, num_classes, balance_classes, own_weights):
         """Those that the loss has, or estimated ones, or None."""
-        (loss,) = keras.tree.flatten(self.loss)
+        loss = self._only_loss
         if isinstance(loss, LogitAdjustedCrossentropy):
             return ClassFrequencies(loss.log_frequencies, follows_targets=False)
         if balance_classes is False:
             return None
         estimated = estimated_log_frequencies(
-            curves.start, curves.labels, num_classes
+            curves.start, curves.labels, num_classes, own_weights
         )
         return ClassFrequencies(estimated, follows_targets=True)
 
@@ -214,6 +250,7 @@ class TrainingLoss:
         frequencies: `ClassFrequencies`, for logit adjustment, or None.
         running_predictions: `RunningPredictions` that stand in for labels as
             far as these are not trusted, or None.
+        reduction: String, the one output's loss's.
     """
 
     reduced: CompileLoss
@@ -223,6 +260,7 @@ class TrainingLoss:
     loss_weight: float | None = None
     frequencies: ClassFrequencies | None = None
     running_predictions: RunningPredictions | None = None
+    reduction: str = "mean"
 
     def go_on_from(self, earlier):
         """Takes over what a `TrainingLoss` of the same samples followed."""
@@ -231,10 +269,6 @@ class TrainingLoss:
         own, before = self.frequencies, earlier.frequencies
         if own and before and own.follows_targets and before.follows_targets:
             self.frequencies = before
-
-    def of_batch(self, y, y_pred, sample_weight, sample_ids):
-        """`BatchLoss` of a batch after its forward pass."""
-        return BatchLoss(self, y, y_pred, sample_weight, sample_ids)
 
     def adjusted(self, y_pred):
         """Predictions that the loss is taken of: adjusted for rare classes."""
@@ -274,15 +308,25 @@ class TrainingLoss:
             )
             return undo_scaling(self.reduced(y, predictions, sample_weight))
         loss_weight = 1.0 if self.loss_weight is None else self.loss_weight
+        losses, counted = self.unreduced.with_counted(y, predictions)
         losses = mixed_losses(
-            self.unreduced(y, predictions),
+            losses,
             weights,
             running,
             loss_weight * self.log_probabilities(predictions),
         )
-        (own,) = keras.tree.flatten(sample_weight)
-        own = tf.reshape(tf.cast(own, losses.dtype), [-1])
-        return tf.cast(tf.reduce_mean(own * losses), keras.config.floatx())
+        own = row_weights(sample_weight, losses.dtype)
+        ones = tf.ones_like(losses)
+        if counted is not None:  # The others have no label to stand in for.
+            ones = tf.cast(counted, losses.dtype)
+            own *= ones
+        loss = tf.reduce_sum(own * losses)
+        if self.reduction == "sum":
+            loss = undo_scaling(loss)
+        else:
+            over = own if self.reduction == "mean_with_sample_weight" else ones
+            loss = tf.math.divide_no_nan(loss, tf.reduce_sum(over))
+        return tf.cast(loss, keras.config.floatx())
 
 
 class BatchLoss:
@@ -293,30 +337,56 @@ class BatchLoss:
 
     Args:
         training_loss: `TrainingLoss`.
-        y, y_pred, sample_weight, sample_ids: Of the batch.
+        y, y_pred, sample_ids: Of the batch.
+        sample_weight: The user's.
+        trained_on: Float `(batch,)`, 0 for samples that are held out; or None.
+
+    Attributes:
+        sample_weight: The user's, 0 for samples that are held out.
+        has_weight: Bool `(batch,)`, which samples the user's weights and the
+            loss's mask leave.
     """
 
-    def __init__(self, training_loss, y, y_pred, sample_weight, sample_ids):
+    def __init__(
+        self, training_loss, y, y_pred, sample_weight, sample_ids, trained_on
+    ):
         self._loss, self._sample_ids = training_loss, sample_ids
-        predictions = training_loss.adjusted(y_pred)
-        self._batch = y, predictions, sample_weight
+        self._y, self._predictions = y, training_loss.adjusted(y_pred)
+        self._given = self.sample_weight = sample_weight
+        if trained_on is not None:
+            self.sample_weight = multiplied_by(sample_weight, trained_on)
+        _, self.has_weight = training_loss.unreduced.with_counted(
+            y, self._predictions, sample_weight
+        )
         self._present = self._running = None
         if training_loss.running_predictions is not None:
             self._present = tf.stop_gradient(
-                tf.exp(training_loss.log_probabilities(predictions))
+                tf.exp(training_loss.log_probabilities(self._predictions))
             )
             self._running = training_loss.running_predictions.of_batch(
                 sample_ids, self._present
             )
 
-    def __call__(self, weights):
+    def __call__(self, weights, sample_weight=None):
         """Scalar loss: this replica's share of that of the whole batch."""
-        loss = self._loss(*self._batch, weights, self._running)
+        if sample_weight is None:
+            sample_weight = self.sample_weight
+        loss = self._loss(
+            self._y, self._predictions, sample_weight, weights, self._running
+        )
         return share_of_batch_mean(loss, tf.shape(weights)[0])
+
+    def virtual(self, weights):
+        """The loss of the virtual step."""
+        return self(
+            weights, relative_sample_weights(self.sample_weight, self._given)
+        )
 
     def per_sample(self):
         """Float32 `(batch,)`: the loss of every sample, without gradients."""
-        return tf.stop_gradient(self._loss.unreduced(*self._batch[:2]))
+        return tf.stop_gradient(
+            self._loss.unreduced(self._y, self._predictions)
+        )
 
     def note_targets(self, labels, weights):
         """Lets frequencies and predictions follow what was trained on.
@@ -327,11 +397,11 @@ class BatchLoss:
         """
         frequencies = self._loss.frequencies
         if frequencies is not None:
-            frequencies.count(
-                mixed_targets(
-                    labels, weights, self._running, frequencies.num_classes
-                )
+            own = tf.where(self.has_weight, row_weights(self._given), 0.0)
+            targets = mixed_targets(
+                labels, weights, self._running, frequencies.num_classes
             )
+            frequencies.count(own[:, tf.newaxis] * targets)
         if self._present is not None:
             self._loss.running_predictions.update(
                 self._sample_ids, self._present

@@ -150,8 +150,8 @@ def test_inputs_that_are_not_finite_are_left_out(soft_labels, value):
         fits.append((tiny_models.values_of(weighted.variables), messages))
     (left_out, messages), (expected, silence) = fits
     assert [m for m in messages if "not finite in epoch" in m] == [
-        "2 sample(s) had inputs that are not finite in epoch 1. They were left "
-        "out. Remove them from the data."
+        "2 sample(s) had inputs that are not finite in epoch 1, and that the "
+        "model does not fill. They were left out. Remove them from the data."
     ]
     assert not [m for m in silence if "not finite" in m]
     for values in left_out:

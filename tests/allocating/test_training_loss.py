@@ -47,7 +47,7 @@ def made(
         log_frequencies(np.array(counts)), follows_targets=True
     )
     losses = training_loss.CompiledLosses(loss, loss_weights, None, None)
-    made = losses.training_loss(CURVES, 3, SWITCHES)
+    made = losses.training_loss(CURVES, 3, SWITCHES, np.ones(len(LABELS)))
     return dataclasses.replace(
         made, from_logits=from_logits, frequencies=frequencies
     )
