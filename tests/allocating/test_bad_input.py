@@ -91,11 +91,6 @@ def binary_columns():
             {},
         ),
         (binary_columns, keras.losses.binary_crossentropy, {}),
-        (
-            tiny_models.two_layer_model,
-            keras.losses.SparseCategoricalCrossentropy(reduction="sum"),
-            {},
-        ),
         # A `label_fn` made other classes.
         (
             tiny_models.two_layer_model,

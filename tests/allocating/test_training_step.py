@@ -89,10 +89,11 @@ def test_users_sample_weight_multiplies(as_dataset):
 
 def test_users_sample_weight_multiplies_in_the_virtual_step():
     # test_meta_update.test_one_step_of_a_linear_model_by_hand, where the
-    # second sample has a weight of 0.5 from the user: gradients -2 and 2,
-    # theta' = 0, meta loss 1, its gradient -2, dtheta'/dw = (0.1, -0.1), of
-    # which the mean is 0. w = 1 - (-0.2, 0.2) = (1.2, 0.8).
-    # Actual: theta = -0.1 * (1.2 * -2 + 0.8 * 2) / 2 = 0.04.
+    # second sample has a weight of 0.5 from the user: in the virtual step, by
+    # their mean, 4/3 and 2/3. Gradients -8/3 and 8/3, theta' = 0, meta loss 1,
+    # its gradient -2, dtheta'/dw = (0.4, -0.4) / 3, of which the mean is 0.
+    # w = 1 - (-0.8, 0.8) / 3 = (3.8, 2.2) / 3.
+    # Actual: theta = -0.1 * (3.8 * -2 + 2.2 * 2) / 3 / 2 = 0.16 / 3.
     model = keras.Sequential(
         [
             keras.Input((1,)),
@@ -114,18 +115,18 @@ def test_users_sample_weight_multiplies_in_the_virtual_step():
         loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
         meta_data=(np.array([[1.0]]), np.array([[1.0]])),
     )
-    np.testing.assert_allclose(curve_net.table, [1.2, 0.8], rtol=1e-6)
-    np.testing.assert_allclose(model.get_weights()[0], [[0.04]], rtol=1e-5)
+    np.testing.assert_allclose(curve_net.table, [3.8 / 3, 2.2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(model.get_weights()[0], [[0.16 / 3]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("as_dataset", [False, True])
 def test_weights_of_the_meta_set_weight_the_meta_loss(as_dataset):
     # As above without own weights: theta' = -0.1. Meta losses (theta' - 1)^2
-    # = 1.21 with weight 2 and (theta' + 1)^2 = 0.81 with weight 0.5:
-    # meta loss (2 * 1.21 + 0.5 * 0.81) / 2 = 1.4125;
-    # gradient (2 * 2 * -1.1 + 0.5 * 2 * 0.9) / 2 = -1.75;
+    # = 1.21 with weight 2 and (theta' + 1)^2 = 0.81 with weight 0.5, by their
+    # mean 1.6 and 0.4: meta loss (1.6 * 1.21 + 0.4 * 0.81) / 2 = 1.13;
+    # gradient (1.6 * 2 * -1.1 + 0.4 * 2 * 0.9) / 2 = -1.4;
     # dtheta'/dw = (0.1, -0.2) minus its mean, (0.15, -0.15);
-    # w = 1 + 1.75 * (0.15, -0.15) = (1.2625, 0.7375).
+    # w = 1 + 1.4 * (0.15, -0.15) = (1.21, 0.79).
     model = keras.Sequential(
         [
             keras.Input((1,)),
@@ -155,8 +156,8 @@ def test_weights_of_the_meta_set_weight_the_meta_loss(as_dataset):
         loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
         meta_data=meta_data,
     ).history
-    assert history["meta_loss"][0] == pytest.approx(1.4125)
-    np.testing.assert_allclose(curve_net.table, [1.2625, 0.7375], rtol=1e-6)
+    assert history["meta_loss"][0] == pytest.approx(1.13)
+    np.testing.assert_allclose(curve_net.table, [1.21, 0.79], rtol=1e-6)
 
 
 def test_curves_follow_their_samples_through_shuffle():
