@@ -1,7 +1,5 @@
 """Logit adjustment: what the frequencies of classes do to a loss."""
 
-import reprlib
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -77,7 +75,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             raise invalid_value(
                 "class_counts",
                 "one number >= 0 for each of two or more classes, not all zero",
-                f"class_counts={reprlib.repr(class_counts)}.",
+                f"class_counts={str(class_counts)[:99]}.",
             )
         as_float("temperature", temperature, lambda t: t >= 0.0, "a float >= 0")
         self.class_counts = counts.tolist()

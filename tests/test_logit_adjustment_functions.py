@@ -43,9 +43,7 @@ def test_estimated_log_frequencies_by_hand():
         np.array([1.0, 2.0, 0.5, 3.0, 9.0]),  # The user's own weights.
     )
     # 0.5 + 2 * 0.8 of class 0, 0.5 * 0.2 + 3 * 0.5 of class 1.
-    np.testing.assert_allclose(
-        found, np.log([2.1 / 3.7, 1.6 / 3.7]), rtol=1e-6
-    )
+    np.testing.assert_allclose(found, np.log([2.1 / 3.7, 1.6 / 3.7]), rtol=1e-6)
 
 
 def test_logits():

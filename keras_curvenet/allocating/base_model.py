@@ -15,6 +15,12 @@ _BINARY_LOSSES = (
     keras.losses.BinaryFocalCrossentropy,
 )
 
+_OWN_FIT = (
+    " What its `fit` does to batches, such as the preprocessor of a KerasHub "
+    "task, map over the data before, and pass `keras.Model(model.inputs, "
+    "model.outputs)`."
+)
+
 # Epsilon of the default meta optimizer for a virtual step of rate 1.
 _EPSILON_PER_RATE = 2e-6
 
@@ -38,7 +44,7 @@ def check_built(argument, layer, layer_class):
 def check_base_model(base_model):
     """Raises where a model can't be wrapped; warns of what is not used."""
     check_built("base_model", base_model, keras.Model)
-    names = ("train_step", "test_step", "predict_step", "compute_loss")
+    names = ("fit", "train_step", "test_step", "predict_step", "compute_loss")
     own = [
         name
         for name in names
@@ -47,7 +53,8 @@ def check_base_model(base_model):
     if own:
         warnings.warn(
             f"Base model '{base_model.name}' has its own {', '.join(own)}. "
-            "CurveWeightedModel uses the standard ones with the compiled loss.",
+            "CurveWeightedModel uses the standard ones with the compiled loss."
+            + (_OWN_FIT if "fit" in own else ""),
             stacklevel=3,
         )
 

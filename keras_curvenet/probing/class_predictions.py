@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import invalid_value
+
 # What these names and functions get are probabilities.
 _SHORTHANDS = ("crossentropy", "ce")
 _CROSSENTROPIES = (
@@ -69,11 +71,11 @@ def predicted_probabilities(loss, y_pred):
     outputs = keras.tree.flatten(y_pred)
     if len(outputs) != 1 or len(outputs[0].shape) not in (1, 2):
         shapes = [tuple(output.shape) for output in outputs]
-        raise ValueError(
-            "Invalid value for argument `record_predictions`. Expected True "
-            "only for a classifier with one output of shape (batch, "
-            f"num_classes). Received: outputs of shapes {shapes}. Leave it "
-            "out."
+        raise invalid_value(
+            "record_predictions",
+            "True only for a classifier with one output of shape (batch, "
+            "num_classes)",
+            f"outputs of shapes {shapes}. Leave it out.",
         )
     from_logits = bool(are_logits(loss))
     predictions = class_columns(outputs[0], from_logits)

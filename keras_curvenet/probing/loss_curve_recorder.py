@@ -1,6 +1,7 @@
 """LossCurveRecorder: gathers losses and margins while `fit` runs."""
 
 import contextlib
+import reprlib
 import warnings
 
 import keras
@@ -42,7 +43,10 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     Each complete epoch appends one column. A `fit` with `initial_epoch=e` goes
     on at column e. The model is as before after training. Under a
-    `tf.distribute` strategy, call `recorder.set_model(model)` before `fit`.
+    `tf.distribute` strategy, call `recorder.set_model(model)` before `fit`. A
+    model whose own `fit` takes elements apart (a KerasHub task) can't have ids:
+    map its preprocessor over the data, and fit `keras.Model(task.inputs,
+    task.outputs)`, which shares its weights.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); margins:
     [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
@@ -87,7 +91,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         if label_fn is not None and not callable(label_fn):
             raise TypeError(
                 "Invalid value for argument `label_fn`. Expected a function "
-                f"or None. Received: label_fn={label_fn!r}."
+                f"or None. Received: label_fn={reprlib.repr(label_fn)}."
             )
         if filepath is not None:
             filepath = as_path("filepath", filepath)
