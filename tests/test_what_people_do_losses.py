@@ -1,4 +1,4 @@
-"""What counts in a loss, and which samples count: as people's scripts say it."""
+"""What counts in a loss, and which samples count, in people's own scripts."""
 
 import keras
 import numpy as np

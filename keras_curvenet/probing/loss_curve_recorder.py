@@ -64,7 +64,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         loss_curves: `LossCurves` of the epochs recorded so far.
         mean_predictions: Float32 `(num_samples, num_classes)`: each sample's
             class probabilities, averaged over this process's epochs, which
-            count by their median loss. Zeros for samples never seen.
+            count by their median loss. Zeros for samples in no batch.
 
     Raises:
         ValueError: During `fit`, if data, targets, loss or training step are
