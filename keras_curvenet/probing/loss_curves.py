@@ -265,18 +265,23 @@ class LossCurves:
             )
 
     @classmethod
-    def load(cls, filepath: str | os.PathLike[str]) -> Self:
+    def load(
+        cls, filepath: str | os.PathLike[str], until_damage: bool = False
+    ) -> Self:
         """Reads curves that `save` or a recorder wrote. Runs no code from it.
 
         Args:
             filepath: Path of the file, or of a recorder's folder.
+            until_damage: Bool, whether to read from a damaged folder the
+                epochs before the first damaged one, with a warning. Defaults
+                to False.
 
         Raises:
             ValueError: If they are damaged or of another version.
         """
         filepath = as_path("filepath", filepath)
         if os.path.isdir(filepath):
-            return cls.of_columns(CurveFolder(filepath).load())
+            return cls.of_columns(CurveFolder(filepath).load(until_damage))
         with open(filepath, "rb") as file:
             try:
                 content = dict(np.load(file, allow_pickle=False))

@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -232,6 +233,8 @@ def test_an_empty_folder(tmp_path):
 def changed_manifest(tmp_path, **changes):
     path = tmp_path / "curves.json"
     content = json.loads(path.read_text()) | changes
+    del content["checksum"]
+    content["checksum"] = zlib.crc32(json.dumps(content).encode())
     path.write_text(json.dumps(content))
 
 
@@ -243,6 +246,7 @@ def changed_manifest(tmp_path, **changes):
         ({"labels": 3}, "TypeError"),
         ({"labels": "labels-00000-77.npy"}, "FileNotFoundError"),
         ({"num_samples": 4}, r"of shape \(5,\)"),
+        ({"checksums": {}}, "KeyError"),
         ({"epochs": [["losses-00000-0.npy"]]}, "not enough values"),
         ({"epochs": None}, "TypeError"),
     ],
