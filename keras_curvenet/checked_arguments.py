@@ -4,6 +4,7 @@ import math
 import numbers
 import os
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,13 @@ def shortened(text: str) -> str:
     if len(text) <= _FIRST + _LAST:
         return text
     return f"{text[:_FIRST]} ... {text[-_LAST:]}"
+
+
+def listed(items: Sequence[Any], most: int = 5) -> str:
+    """The first of many items, for a message of one line."""
+    first = ", ".join(map(str, items[:most]))
+    rest = len(items) - most
+    return f"{first} and {rest:,} more" if rest > 0 else first
 
 
 def _words(argument: str, expected: str, received: str) -> str:

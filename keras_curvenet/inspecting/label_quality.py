@@ -5,8 +5,10 @@ import reprlib
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
+from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # Typical scores are then about 0.02 and 0.98. Sample weights start there.
@@ -95,17 +97,19 @@ def find_label_issues(
     rates = np.asarray(noise_rate, dtype=np.float64)
     is_shape = rates.shape in ((), (curves.num_classes,))
     if not is_shape or not ((rates >= 0.0) & (rates <= 1.0)).all():
-        raise ValueError(
-            "Invalid value for argument `noise_rate`. Expected a float in "
-            f"[0, 1], or {curves.num_classes} of them, one for each class. "
-            f"Received: noise_rate={reprlib.repr(noise_rate)}."
+        raise invalid_value(
+            "noise_rate",
+            f"a float in [0, 1], or {curves.num_classes} of them, one for each "
+            "class",
+            f"noise_rate={reprlib.repr(noise_rate)}.",
         )
     if rates.ndim == 0:
         return order[: round(float(rates) * len(order))]
     is_found = np.zeros(len(order), bool)
-    for label, rate in enumerate(rates):
-        places = np.flatnonzero(curves.labels[order] == label)
-        is_found[places[: round(rate * len(places))]] = True
+    labels = curves.labels[order]
+    for places in members_of_classes(labels):
+        share = rates[labels[places[0]]]
+        is_found[places[: round(share * len(places))]] = True
     return order[is_found]
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.inspecting.given_values import as_class_probabilities
+from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 
@@ -56,12 +57,12 @@ def label_report(curves, predictions=None, sample_weights=None):
         "verdict": sample_verdicts(curves),
     }
     if predictions is not None:
-        predictions = as_rows("predictions", predictions, len(scores), rank=2)
+        predictions = as_class_probabilities(predictions, curves)
         has_any = predictions.any(axis=1)
         suggested = np.where(has_any, predictions.argmax(axis=1), -1)
         columns["suggested_label"] = suggested
     if sample_weights is not None:
-        weights = as_rows("sample_weights", sample_weights, len(scores))
+        weights = as_numbers("sample_weights", sample_weights, len(scores))
         columns["sample_weight"] = weights
     return pd.DataFrame(columns).sort_values(
         "score", kind="stable", ignore_index=True

@@ -89,7 +89,8 @@ class CurveFolder(LockedFolder):
             ]
         except DAMAGED as error:
             raise self._damaged(error, "") from error
-        epochs, columns = [], []
+        epochs: list[tuple[str, str | None]] = []
+        columns: list[tuple] = []
         for names in recorded:
             try:
                 pair = tuple(

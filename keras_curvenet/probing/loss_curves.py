@@ -247,6 +247,7 @@ class LossCurves:
         """Writes the curves to one file, usually named `.npz`.
 
         It takes its place when it is complete: a crash leaves an earlier one.
+        Its folder is made where it is not there.
         """
         filepath = as_path("filepath", filepath)
         margins: dict[str, Any] = {}

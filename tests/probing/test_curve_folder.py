@@ -206,9 +206,8 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
 def test_a_file_in_a_folder_that_does_not_exist(tmp_path):
     model = eager_model()
     path = tmp_path / "none" / "curves.npz"
-    with pytest.raises(ValueError, match="Make the folder"):
-        record(model, recorder=kcn.LossCurveRecorder(path), epochs=1)
-    assert int(model.optimizer.iterations) == 0
+    curves = record(model, recorder=kcn.LossCurveRecorder(path), epochs=2)
+    assert_same_curves(kcn.LossCurves.load(path), curves.loss_curves)
 
 
 def test_a_second_process_is_refused(tmp_path):

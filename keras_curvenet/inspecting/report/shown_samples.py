@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_curvenet.inspecting.plots import name_of_class
 from keras_curvenet.inspecting.report.class_summaries import quality_bins
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_file
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_image
@@ -61,7 +60,7 @@ def shown_samples(worst, class_names, file_paths, images, rows):
 
     Args:
         worst: `pandas.DataFrame`, rows of a `label_report`.
-        class_names: List of strings, or None.
+        class_names: List of strings.
         file_paths: Object array of strings by sample id, or None.
         images: Array by sample id, a dict, or None.
         rows: Object array of strings by sample id, `pandas.DataFrame`, or None.
@@ -85,10 +84,8 @@ def shown_samples(worst, class_names, file_paths, images, rows):
     ):
         sample = {
             "id": sample_id,
-            "given": name_of_class(label, class_names),
-            "suggested": None
-            if suggestion < 0
-            else name_of_class(suggestion, class_names),
+            "given": class_names[label],
+            "suggested": None if suggestion < 0 else class_names[suggestion],
             "quality": score,
             "bin": quality_bin,
             "path": None if file_paths is None else file_paths[sample_id],
