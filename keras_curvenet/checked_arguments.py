@@ -119,7 +119,10 @@ def as_rows(
     Raises:
         ValueError: If the shape is another one.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # Rows of several lengths.
+        raise invalid_value(argument, "an array", f"{error}.") from error
     if array.ndim != rank or len(array) != num_samples:
         one = "value" if rank == 1 else "row"
         raise invalid_value(

@@ -79,9 +79,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 f"Received: model '{self.model.name}' without loss curves."
             )
         names = as_class_names(self.class_names, curves.num_classes)
-        # A tag is UTF-8, of one line, and differs from others.
-        texts = [name.encode(errors="replace").decode() for name in names]
-        lines = [" ".join(text.split()) for text in texts]
+        lines = [" ".join(name.split()) for name in names]  # A tag is one.
         self._names = as_class_names(lines, curves.num_classes)
         if is_chief(self.model.distribute_strategy):
             folder = os.path.join(self.log_dir, "curves")

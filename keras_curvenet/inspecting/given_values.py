@@ -70,10 +70,13 @@ def as_class_names(class_names, num_classes):
             f"a name for each of {num_classes} classes",
             f"{len(names)} names.",
         )
-    names = names[:num_classes].tolist()
+    names = [
+        name.encode(errors="backslashreplace").decode()  # Only UTF-8 is text.
+        for name in names[:num_classes]
+    ]
     times = collections.Counter(names)
     return [
-        name if name.strip() and times[name] == 1 else f"{name} ({label})"
+        name if name.strip() and times[name] == 1 else f"{name} ({label})".strip()
         for label, name in enumerate(names)
     ]
 

@@ -11,7 +11,8 @@ from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 def label_report(curves, predictions=None, sample_weights=None):
     """Everything known of each sample's label, as a pandas table.
 
-    Worst first; `report.to_csv(path, index=False)` writes it for other tools.
+    Worst first; `report.to_csv(path, index=False)` or `report.to_parquet(path)`
+    writes it for other tools.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -39,6 +40,20 @@ def label_report(curves, predictions=None, sample_weights=None):
     losses = [[2.0, 0.2], [2.1, 0.3], [2.0, 1.9], [1.9, 0.2]]
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_report(curves).to_csv("report.csv", index=False)
+    ```
+
+    Into cleanlab, and its label issues back in, with a recorder that has
+    `record_predictions=True`:
+
+    ```
+    seen = np.flatnonzero(curves.labels >= 0)
+    found = cleanlab.filter.find_label_issues(
+        curves.labels[seen],
+        recorder.mean_predictions[seen],
+        return_indices_ranked_by="self_confidence",
+    )
+    report = kcn.label_report(curves, recorder.mean_predictions)
+    report["is_cleanlab_issue"] = report["sample_id"].isin(seen[found])
     ```
     """
     try:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import invalid_type
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.most_wrong_labels import most_wrong_labels
 from keras_curvenet.inspecting.unlearned_classes import spare_unlearned_classes
 from keras_curvenet.probing.filled_curves import never_seen
@@ -78,15 +80,15 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
 def check_curves(curves: Any) -> None:
     """Raises TypeError or ValueError where nothing can be read off."""
     if not isinstance(curves, LossCurves):
-        raise TypeError(
-            "Invalid value for argument `curves`. Expected a "
-            "`keras_curvenet.LossCurves`, such as `recorder.loss_curves`. "
-            f"Received: {type(curves).__name__}."
+        raise invalid_type(
+            "curves",
+            "a `keras_curvenet.LossCurves`, such as `recorder.loss_curves`",
+            f"{type(curves).__name__}.",
         )
     if curves.num_epochs < 2:
-        raise ValueError(
-            "Invalid value for argument `curves`. Expected loss curves of at "
-            f"least two epochs. Received: {curves}. Record more epochs."
+        expected = "loss curves of at least two epochs"
+        raise invalid_value(
+            "curves", expected, f"{curves}. Record more epochs."
         )
 
 
