@@ -1,5 +1,6 @@
 """Checks of arguments, all with the same words: `as_` converts or raises."""
 
+import importlib
 import math
 import numbers
 import os
@@ -31,9 +32,20 @@ def shortened(text: str) -> str:
     return f"{text[:_FIRST]} ... {text[-_LAST:]}"
 
 
+def imported(module: str, what: str, packages: str | None = None) -> Any:
+    """A module that may not be there; ImportError says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs {module}, which is not installed. Run "
+            f"`pip install {packages or module}`."
+        ) from error
+
+
 def listed(items: Sequence[Any], most: int = 5) -> str:
     """The first of many items, for a message of one line."""
-    first = ", ".join(map(str, items[:most]))
+    first = f"[{', '.join(map(str, items[:most]))}]"
     rest = len(items) - most
     return f"{first} and {rest:,} more" if rest > 0 else first
 

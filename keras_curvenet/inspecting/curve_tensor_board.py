@@ -41,8 +41,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
 
     Raises:
         ImportError: During `fit`, if images are given without matplotlib.
-        ValueError: During `fit`, if the model is not a `CurveWeightedModel`
-            or classes have no name.
+        ValueError: During `fit`, if the model is another or names are missing.
 
     Example:
 
@@ -126,10 +125,9 @@ class CurveTensorBoard(keras.callbacks.Callback):
             "| class | samples | wrong labels (estimated) |",
             "|---|---|---|",
         ]
-        for label in range(curves.num_classes):
-            samples, rate = f"{counts[label]:,}", f"{rates[label]:.0%}"
-            name = _MARKS.sub(r"\\\g<0>", self._names[label])
-            rows.append(f"| {name} | {samples} | {rate} |")
+        for name, count, rate in zip(self._names, counts, rates, strict=True):
+            name = _MARKS.sub(r"\\\g<0>", name)
+            rows.append(f"| {name} | {count:,} | {rate:.0%} |")
         return "\n".join(rows)
 
 

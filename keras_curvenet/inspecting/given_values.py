@@ -41,13 +41,9 @@ def as_class_probabilities(predictions, curves):
 def as_class_names(class_names, num_classes):
     """List of strings that differ; an error where classes have no name.
 
+    Taken are sequences, arrays and dicts of strings or numbers by class, dicts
+    from name to class, as Keras's `class_indices` are, and None for numbers.
     Names that are empty or of several classes get the class's number.
-
-    Args:
-        class_names: Strings or numbers by class: a sequence, an array, a dict
-            from class to name, or from name to class as Keras's `class_indices`
-            is. Or None for the classes' numbers.
-        num_classes: Int.
     """
     if class_names is None:
         return [str(label) for label in range(num_classes)]
@@ -76,7 +72,9 @@ def as_class_names(class_names, num_classes):
     ]
     times = collections.Counter(names)
     return [
-        name if name.strip() and times[name] == 1 else f"{name} ({label})".strip()
+        name
+        if name.strip() and times[name] == 1
+        else f"{name} ({label})".strip()
         for label, name in enumerate(names)
     ]
 

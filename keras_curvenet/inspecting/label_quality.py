@@ -18,12 +18,11 @@ _LOGIT_GAP = 8.0
 def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
-    Margins are averaged over those epochs that tell most, and compared with
-    the mean of the observed class; losses are, where there are no margins.
-    Scores are below 0.5 for the samples that `find_label_issues` finds.
-
-    Scores rank samples; they are not calibrated probabilities. Of fewer than
-    some hundred samples, several are below 0.5 although all labels are right.
+    Margins (or losses, where there are none) are averaged over those epochs
+    that tell most, and compared with the mean of the observed class. Scores are
+    below 0.5 for the samples that `find_label_issues` finds. They rank samples
+    and are no calibrated probabilities: of fewer than some hundred samples,
+    several are below 0.5 although all labels are right.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -33,7 +32,6 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
         is probably wrong, NaN for samples that were never seen.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -54,15 +52,12 @@ def find_label_issues(
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    Samples fall into two groups, the typical and the suspect ones, so that
-    each group is most alike within. With margins, no more are suspect than the
-    network's early predictions allow; a warning says where margins do not tell
-    how many are wrong. With losses alone, where the groups are only the halves
-    of one, the suspects are those that lie far out of it.
-
-    Reference: Otsu, "A threshold selection method from gray-level
-    histograms", 1979, for the two groups; Tukey, "Exploratory data analysis",
-    1977, for what is far out.
+    Samples fall into two groups, the typical and the suspect ones (Otsu, "A
+    threshold selection method from gray-level histograms", 1979). With margins,
+    no more are suspect than the network's early predictions allow; a warning
+    says where these do not tell. With losses alone, where the groups are halves
+    of one, suspects lie far out of it (Tukey, "Exploratory data analysis",
+    1977).
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -74,7 +69,6 @@ def find_label_issues(
         Int64 ids.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs, or `noise_rate` is no
             such share.
 
@@ -124,7 +118,6 @@ def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
         `find_label_issues` finds, 0 for classes without samples.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -152,7 +145,6 @@ def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
         Int64 `(num_classes,)`.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -209,5 +201,4 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
         threshold = ranked[0] if lower.size else ranked[-1] - gap
     # Beyond 700, the exponential would not be finite.
     logits = np.minimum(_LOGIT_GAP / gap * (values - threshold), 700.0)
-    scores: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(logits))
-    return scores
+    return np.asarray(1.0 / (1.0 + np.exp(logits)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import imported
 from keras_curvenet.inspecting.given_values import as_class_probabilities
 from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
@@ -29,7 +30,6 @@ def label_report(curves, predictions=None, sample_weights=None):
 
     Raises:
         ImportError: If pandas is not installed.
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If predictions or weights do not fit the curves.
 
     Example:
@@ -56,13 +56,7 @@ def label_report(curves, predictions=None, sample_weights=None):
     report["is_cleanlab_issue"] = report["sample_id"].isin(seen[found])
     ```
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "The report needs pandas, which is not installed. Run "
-            "`pip install pandas`."
-        ) from error
+    pd = imported("pandas", "The report")
     scores = label_quality_scores(curves)
     columns = {
         "sample_id": np.arange(curves.num_samples),

@@ -35,16 +35,11 @@ _MOST_THRESHOLDS = 1_000_000
 
 
 class LabelSuspicion(NamedTuple):
-    """What the curves say against the labels.
+    """What the curves say against the labels."""
 
-    Attributes:
-        values: Float64 `(num_samples,)`, high where the label is probably
-            wrong; NaN for samples that were never seen.
-        num_suspects: Int, how many of the highest are probably wrong.
-    """
-
+    # By sample, high where its label is probably wrong, NaN where never seen.
     values: npt.NDArray[np.float64]
-    num_suspects: int
+    num_suspects: int  # How many of the highest are probably wrong.
 
 
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
@@ -61,13 +56,6 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     As many labels are suspect as are in the upper group; of margins, at most
     as many as `most_wrong_labels` allows, and not many more of a class that
     the network has not learned (`spare_unlearned_classes`).
-
-    Args:
-        curves: `LossCurves` of two epochs or more.
-
-    Raises:
-        TypeError: If `curves` is not a `LossCurves`.
-        ValueError: If it has fewer than two epochs.
     """
     check_curves(curves)
     # Curves do not change, and many functions ask: the answer stays with them.
@@ -153,12 +141,7 @@ def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
 def _most_telling(
     columns: list[_Array], evidence: Callable[[_Array], _Array], labels: _Array
 ) -> tuple[_Array, tuple[int, int], float]:
-    """The relative evidence that separates samples best, and how it was made.
-
-    Returns:
-        Tuple of the relative evidence, the range of epochs and the class's
-        share.
-    """
+    """The evidence that separates samples best, its epochs and its share."""
     size = len(columns)
     # All ranges are made of these three parts, each read once.
     limits = (0, size // 4, size // 2, size)

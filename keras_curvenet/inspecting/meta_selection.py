@@ -36,7 +36,6 @@ def select_meta_samples(
         Int64 ids, ascending by class.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs or no sample that was
             seen, or another argument is no such int.
 

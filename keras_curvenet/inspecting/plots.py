@@ -9,6 +9,7 @@ import reprlib
 import numpy as np
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import imported
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.given_values import as_class_names
 from keras_curvenet.inspecting.given_values import as_class_probabilities
@@ -26,24 +27,21 @@ __all__ = ["plot_label_issues", "plot_loss_curves", "plot_sample_weights"]
 # Colours that colour-blind people tell apart (Okabe and Ito), with line styles
 # for print: by group.
 _STYLES = {
-    "clean head": ("#0072B2", "-"),
-    "clean tail": ("#56B4E9", "--"),
+    "head": ("#0072B2", "-"),
+    "tail": ("#56B4E9", "--"),
     "suspect": ("#D55E00", "-."),
     "right label, head": ("#0072B2", "-"),
     "right label, tail": ("#56B4E9", "--"),
     "wrong label, head": ("#D55E00", "-."),
     "wrong label, tail": ("#E69F00", ":"),
-    "head": ("#0072B2", "-"),
-    "tail": ("#56B4E9", "--"),
 }
 
 
 def plot_loss_curves(curves, true_labels=None, ax=None):
     """Draws the mean loss curve of each group of samples.
 
-    The band around a curve holds the middle half of the group. Groups come
-    from the true labels where these are given, or else `sample_verdicts`.
-    Samples that were never seen are left out.
+    The band around a curve holds the middle half of the group. Groups are of
+    the true labels where these are given, or else of `sample_verdicts`.
 
     Reference: Jiang et al., 2022, figure 1.
 
@@ -57,7 +55,6 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If `true_labels` do not fit the curves.
 
     Example:
@@ -141,9 +138,8 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
         shares = np.full(len(group), 100.0 / len(group))
         style = _style(name, len(group))
         ax.hist(group, bins, weights=shares, histtype="step", **style)
-    ylabel = "share of the group (%)"
     title = "Sample weights by class frequency"
-    ax.set(title=title, xlabel="sample weight", ylabel=ylabel)
+    ax.set(title=title, xlabel="weight", ylabel="share of the group (%)")
     return _finished(ax, "no sample with a finite weight")
 
 
@@ -219,11 +215,12 @@ def plot_label_issues(
     ax.axis("off")
     if not shown:
         ax.text(0.5, 0.5, nothing, ha="center")
-    for place, sample_id in enumerate(shown):
+    for place, (sample_id, picture) in enumerate(
+        zip(shown, pictures, strict=True)
+    ):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1.0 - (row + 0.98) / rows
         cell = ax.inset_axes([left, bottom, 0.9 / columns, 0.58 / rows])
-        picture = pictures[place]
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
         label = curves.labels[sample_id]
         given = names[label] if label >= 0 else label
@@ -243,23 +240,18 @@ def png_of(figure):
 
 
 def _style(name, size):
-    color, linestyle = _STYLES[name]
+    color, style = _STYLES[name.removeprefix("clean ")]
     label = f"{name} (n = {size:,})"
-    return {"color": color, "ls": linestyle, "lw": 2, "label": label}
+    return {"color": color, "ls": style, "lw": 2, "label": label}
 
 
 def _axes(ax, size=(6.4, 4.0), integer_x=False):
     if ax is not None:
         return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib, which is not installed. Run "
-            "`pip install matplotlib`."
-        ) from error
     # Not through pyplot: no window, and nothing to close.
-    ax = Figure(figsize=size, layout="constrained").add_subplot()
+    module = imported("matplotlib.figure", "A picture", "matplotlib")
+    figure = module.Figure(figsize=size, layout="constrained")
+    ax = figure.add_subplot()
     ax.xaxis.get_major_locator().set_params(integer=integer_x)
     return ax
 
@@ -283,14 +275,12 @@ def _groups_of_curves(curves, true_labels):
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
     check_curves(curves)
-    true_labels = as_numbers(
-        "true_labels", true_labels, curves.num_samples, "iu"
-    )
+    size = curves.num_samples
+    true_labels = as_numbers("true_labels", true_labels, size, "iu")
     if true_labels.min() < 0:
+        expected = "the class of every sample"
         received = f"{true_labels.min()} for some."
-        raise invalid_value(
-            "true_labels", "the class of every sample", received
-        )
+        raise invalid_value("true_labels", expected, received)
     is_wrong = curves.labels != true_labels
     return _groups_of_labels(is_wrong, _is_tail(true_labels))
 

@@ -12,16 +12,7 @@ def by_position(images):
 
 
 def image_of(images, sample_id):
-    """A sample's image, as `displayable_image` gives it.
-
-    Args:
-        images: Array by sample id, or a dict from sample id to image.
-        sample_id: Int.
-
-    Raises:
-        TypeError: If `images` can't be indexed.
-        ValueError: If the sample has no image, or something else.
-    """
+    """A sample's image, as `displayable_image` gives it, or an error."""
     try:
         image = images[sample_id]
     except (IndexError, KeyError) as error:
@@ -37,12 +28,9 @@ def image_of(images, sample_id):
 
 
 def displayable_image(image):
-    """`(height, width)` or `(height, width, 3 or 4)`; floats in [0, 1].
+    """`(height, width)` or `(height, width, 3 or 4)`; ValueError if it is none.
 
     Floats are scaled where they leave [0, 1]. Values that are not finite stay.
-
-    Raises:
-        ValueError: If it is no image.
     """
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[-1] == 1:

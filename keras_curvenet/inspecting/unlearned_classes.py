@@ -33,13 +33,7 @@ def spare_unlearned_classes(
     much is subtracted from their suspicion that little more of the class is
     suspect than of all samples.
 
-    Args:
-        values: Float64 `(n,)`, high where a label is probably wrong.
-        num_suspects: Int, how many of the highest are probably wrong.
-        labels: Int `(n,)`, the observed classes.
-
-    Returns:
-        Tuple of the values and the number of suspects.
+    Takes and returns what a `LabelSuspicion` holds, of samples that were seen.
     """
     ranked = np.sort(values)[::-1]
     upper, lower = ranked[:num_suspects], ranked[num_suspects:]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.checked_arguments import imported
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.checked_curves import as_labels
 from keras_curvenet.probing.checked_curves import as_margins
@@ -228,13 +229,7 @@ class LossCurves:
             `sample_id`, `label`, `loss_1`, `loss_2`, ... of the epochs, and
             where there are margins `margin_1`, `margin_2`, ...
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "A table needs pandas, which is not installed. Run "
-                "`pip install pandas`."
-            ) from error
+        pd = imported("pandas", "A table")
         epochs = range(1, self.num_epochs + 1)
         table = pd.DataFrame(self.values, columns=[f"loss_{e}" for e in epochs])
         if self.margins is not None:

@@ -1,10 +1,10 @@
 """What a report is made of, checked before anything is written."""
 
 import collections.abc
-import importlib
 import os
 
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.checked_arguments import imported
 from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.given_values import as_strings
@@ -15,13 +15,7 @@ from keras_curvenet.inspecting.sample_images import by_position
 def require_packages():
     """Raises ImportError where a report can't be made."""
     for module in ("jinja2", "pandas", "PIL", "matplotlib"):
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ImportError(
-                f"A report needs {module}, which is not installed. Run "
-                "`pip install jinja2 matplotlib pandas pillow`."
-            ) from error
+        imported(module, "A report", "jinja2 matplotlib pandas pillow")
 
 
 def as_folder(folder):

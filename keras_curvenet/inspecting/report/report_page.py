@@ -28,14 +28,9 @@ _LEARNED = 0.75
 
 
 def report_page(curves, table, class_names, shown, doubts):
-    """The page as a string.
+    """The page as a string, of a `label_report` and `ShownSamples`.
 
-    Args:
-        curves: `LossCurves`.
-        table: `pandas.DataFrame` of `label_report`.
-        class_names: List of strings.
-        shown: `ShownSamples`.
-        doubts: List of strings, what label quality warned of.
+    The doubts are what label quality warned of.
     """
     import jinja2
 
@@ -107,15 +102,8 @@ def share_predicted(curves, looks_right):
     """Share of the labels that look right which the network itself predicts.
 
     In the last half of the epochs. Where it is small, the network was still
-    learning what is right, and more epochs tell more.
-
-    Args:
-        curves: `LossCurves`.
-        looks_right: Bool `(num_samples,)`.
-
-    Returns:
-        Float in [0, 1]; NaN of losses without margins, and where no label
-        looks right.
+    learning what is right, and more epochs tell more. NaN of losses without
+    margins, and where no label looks right.
     """
     num_predicted, num_seen = 0, 0
     margin_columns = curves.margin_columns or []

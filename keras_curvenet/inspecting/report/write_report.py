@@ -33,11 +33,10 @@ def write_report(
     """Writes a page and a table on a dataset's labels, to hand to others.
 
     `report.html` is one file that any browser opens, without a server or a
-    network. It has the estimated noise rates by class, given against suggested
-    labels, pictures of the curves, and the worst samples of each class, with a
-    threshold on label quality that can be moved; and it says whether the
-    network was still learning. What there is no data for is left out. Names
-    and texts are shown as they are; none is executed.
+    network: estimated noise rates by class, given against suggested labels,
+    pictures of the curves, the worst samples of each class by a threshold that
+    can be moved, and whether the network was still learning. What there is no
+    data for is left out. Of names and texts, none is executed.
 
     `report.csv` has a row for each sample, worst first: the columns of
     `label_report`, and `file_path`, `label_name` and `suggested_label_name`
@@ -53,10 +52,9 @@ def write_report(
         folder: Path of the folder to write into. It is made where it is not
             there; earlier reports in it are replaced.
         images: Array `(num_samples, height, width)` or with 1, 3 or 4
-            channels, or anything else that gives an image by sample id; or a
-            dict from sample id to image, of those that are shown (in the
-            `label_report`, the first `max_samples_per_class` of each class).
-            None for other data.
+            channels, or what else gives an image by sample id; or a dict of
+            those that are shown (the first `max_samples_per_class` of each
+            class in the `label_report`). None for other data.
         class_names: Names by class, a sequence, an array or a dict, or None
             for the numbers.
         file_paths: Sequence of paths by sample id, such as the `file_paths`
