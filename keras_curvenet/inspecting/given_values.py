@@ -61,22 +61,16 @@ def as_class_names(class_names, num_classes):
         ]
     names = as_strings("class_names", class_names, "a name for each class")
     if len(names) < num_classes:
-        raise invalid_value(
-            "class_names",
-            f"a name for each of {num_classes} classes",
-            f"{len(names)} names.",
-        )
-    names = [
-        name.encode(errors="backslashreplace").decode()  # Only UTF-8 is text.
-        for name in names[:num_classes]
-    ]
+        expected = f"a name for each of {num_classes} classes"
+        raise invalid_value("class_names", expected, f"{len(names)} names.")
+    # Only UTF-8 is text.
+    names = [n.encode(errors="backslashreplace").decode() for n in names]
+    names = names[:num_classes]
     times = collections.Counter(names)
-    return [
-        name
-        if name.strip() and times[name] == 1
-        else f"{name} ({label})".strip()
-        for label, name in enumerate(names)
-    ]
+    for label, name in enumerate(names):
+        if not name.strip() or times[name] > 1:
+            names[label] = f"{name} ({label})".strip()
+    return names
 
 
 def as_strings(argument, values, expected):

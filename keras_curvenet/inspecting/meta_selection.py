@@ -65,15 +65,14 @@ def select_meta_samples(
         members = best_first[places]
         label = int(curves.labels[members[0]])
         num_right = np.count_nonzero(scores[members] >= 0.5)
+        size = max(int(_DRAWN_FROM * num_right), samples_per_class)
+        pool = members[: min(size, num_right)]
         if num_right == 0:
             suspect.append(label)
             pool = members[: -(-len(members) // 2)]
-        else:
-            size = max(int(_DRAWN_FROM * num_right), samples_per_class)
-            pool = members[: min(size, num_right)]
-        size = min(samples_per_class, len(pool))
-        if size < samples_per_class:
+        if len(pool) < samples_per_class:
             short.append(label)
+        size = min(samples_per_class, len(pool))
         chosen.append(rng.choice(pool, size, replace=False))
     if suspect:
         warnings.warn(

@@ -132,9 +132,8 @@ class CurveFolder(LockedFolder):
         return invalid_value(
             "filepath",
             "a folder that a LossCurveRecorder wrote",
-            f"filepath='{self.path}', where this is wrong: "
-            f"{type(error).__name__}: {error}. {how}Record the curves again, "
-            "or use a backup.",
+            f"{type(error).__name__}: {error}, in filepath='{self.path}'. {how}"
+            "Record the curves again, or use a backup.",
         )
 
     def save(self, recorded):

@@ -48,12 +48,3 @@ def num_below(scores):
 
 def _below(histogram):
     return np.cumsum(histogram, axis=-1) - histogram
-
-
-def confused_classes(given, suggested):
-    """Int `(num_pairs, 3)`: given, suggested, how often; frequent first."""
-    pairs, counts = np.unique(
-        np.stack([given, suggested], axis=1), axis=0, return_counts=True
-    )
-    order = np.argsort(-counts, kind="stable")
-    return np.concatenate([pairs, counts[:, np.newaxis]], axis=1)[order]

@@ -13,7 +13,6 @@ import numpy as np
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.report.class_summaries import class_summaries
-from keras_curvenet.inspecting.report.class_summaries import confused_classes
 from keras_curvenet.inspecting.report.class_summaries import num_below
 from keras_curvenet.inspecting.report.thumbnails import data_uri
 from keras_curvenet.version import __version__
@@ -129,9 +128,9 @@ def _confusions(issues, num_classes, class_names):
     issues = issues[issues["suggested_label"] >= 0]
     if issues.empty:
         return nothing
-    pairs = confused_classes(
-        issues["label"].to_numpy(), issues["suggested_label"].to_numpy()
-    )
+    sizes = issues.groupby(["label", "suggested_label"]).size()
+    sizes = sizes.sort_values(ascending=False, kind="stable")
+    pairs = sizes.reset_index().to_numpy()
     labels = np.unique(pairs[:, :2])
     names = [class_names[label] for label in labels.tolist()]
     if len(labels) > _MOST_CLASSES_OF_MATRIX:
