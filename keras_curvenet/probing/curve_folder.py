@@ -22,19 +22,12 @@ _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
 
 
 class RecordedColumns(NamedTuple):
-    """What a probe has recorded so far.
+    """What a probe has recorded so far."""
 
-    Attributes:
-        losses: List of float32 `(num_samples,)`, one for each epoch.
-        margins: List of the same form, or None.
-        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
-        num_classes: Int, or None for the largest label plus one.
-    """
-
-    losses: list[npt.NDArray[np.float32]]
+    losses: list[npt.NDArray[np.float32]]  # `(num_samples,)` for each epoch.
     margins: list[npt.NDArray[np.float32]] | None
-    labels: npt.NDArray[np.int64]
-    num_classes: int | None
+    labels: npt.NDArray[np.int64]  # The observed class, -1 where unseen.
+    num_classes: int | None  # None for the largest label plus one.
 
     def first(self, num_epochs: int) -> Self:
         """The columns of the first epochs; those of none may have margins."""
@@ -73,9 +66,8 @@ class CurveFolder(LockedFolder):
     def load(self, until_damage: bool = False) -> RecordedColumns:
         """The recorded columns, mapped into memory; ValueError if damaged.
 
-        Args:
-            until_damage: Bool, whether to take the epochs before the first
-                damaged one, with a warning, where there are any.
+        With `until_damage`, the epochs before the first damaged one are taken,
+        with a warning, where there are any.
         """
         try:
             manifest = self._manifest()
@@ -98,14 +90,14 @@ class CurveFolder(LockedFolder):
                     for name in names
                 )
             except DAMAGED as error:
-                kept = f"The {len(columns)} epoch(s) before it"
-                if not columns or not until_damage:
-                    how = f"{kept} are read with `until_damage=True`. "
-                    raise self._damaged(
-                        error, how if columns else ""
-                    ) from error
-                warnings.warn(f"{kept} are read: {error}.", stacklevel=3)
-                break
+                kept = f"the {len(columns)} epoch(s) before it"
+                if until_damage and columns:
+                    warnings.warn(f"{error}: {kept} are read.", stacklevel=3)
+                    break
+                how = (
+                    f"`LossCurves.load(..., until_damage=True)` reads {kept}. "
+                )
+                raise self._damaged(error, how if columns else "") from error
             epochs.append(names)
             columns.append(pair)
         self._epochs, self._columns = epochs, columns
@@ -139,12 +131,8 @@ class CurveFolder(LockedFolder):
     def save(self, recorded):
         """Writes the columns that are not there yet, and maps them into memory.
 
-        Args:
-            recorded: `RecordedColumns`. Those that `load` or an earlier `save`
-                returned are not written again.
-
-        Returns:
-            `RecordedColumns`. After an OSError, the folder is as before.
+        Those that `load` or an earlier `save` returned are not written again.
+        After an OSError, the folder is as before.
         """
         margins = recorded.margins or [None] * len(recorded.losses)
         pairs = list(zip(recorded.losses, margins, strict=True))
