@@ -344,17 +344,30 @@ ODD_NAMES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*do not tell how many labels")
-@pytest.mark.parametrize("kind", ODD_NAMES)
-def test_odd_names_of_classes_on_a_board(kind, tmp_path):
-    names, expected = ODD_NAMES[kind]
-    board = kcn.CurveTensorBoard(tmp_path, class_names=names)
+def board_of(log_dir, class_names):
+    """A `CurveTensorBoard` beside a model that was given weights."""
+    board = kcn.CurveTensorBoard(log_dir, class_names=class_names)
     weighted = types.SimpleNamespace(
         loss_curves=curves,
         sample_weights=lambda: weights,
         distribute_strategy=tf.distribute.get_strategy(),
     )
     board.set_model(weighted)
+    return board
+
+
+def test_too_few_names_end_training_before_it_begins(tmp_path):
+    board = board_of(tmp_path, ["cat"])
+    with pytest.raises(ValueError, match="Received: 1 names") as error:
+        board.on_train_begin()
+    assert_short_and_ours(error)
+
+
+@pytest.mark.filterwarnings("ignore:.*do not tell how many labels")
+@pytest.mark.parametrize("kind", ODD_NAMES)
+def test_odd_names_of_classes_on_a_board(kind, tmp_path):
+    names, expected = ODD_NAMES[kind]
+    board = board_of(tmp_path, names)
     board.on_train_begin()
     board.on_epoch_end(0)
     board.on_train_end()

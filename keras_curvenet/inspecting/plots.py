@@ -138,8 +138,8 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
         shares = np.full(len(group), 100.0 / len(group))
         style = _style(name, len(group))
         ax.hist(group, bins, weights=shares, histtype="step", **style)
-    title = "Sample weights by class frequency"
-    ax.set(title=title, xlabel="weight", ylabel="share of the group (%)")
+    ax.set_title("Sample weights by class frequency")
+    ax.set(xlabel="sample weight", ylabel="share of the group (%)")
     return _finished(ax, "no sample with a finite weight")
 
 
