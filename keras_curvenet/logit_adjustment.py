@@ -75,7 +75,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             raise invalid_value(
                 "class_counts",
                 "one number >= 0 for each of two or more classes, not all zero",
-                f"class_counts={str(class_counts)[:99]}.",
+                f"class_counts={class_counts}.",
             )
         as_float("temperature", temperature, lambda t: t >= 0.0, "a float >= 0")
         self.class_counts = counts.tolist()
@@ -121,6 +121,17 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             "from_logits": self.from_logits,
             "temperature": self.temperature,
         }
+
+
+def without_adjustment(loss):
+    """The loss, or losses in any structure, without logit adjustment."""
+
+    def unadjusted(part):
+        if isinstance(part, LogitAdjustedCrossentropy):
+            return part.without_adjustment()
+        return part
+
+    return keras.tree.map_structure(unadjusted, loss)
 
 
 def log_frequencies(counts):

@@ -154,6 +154,23 @@ def test_pixels_of_a_void_class():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("how", ["ignore", "weights"])
+def test_positions_that_do_not_count_are_not_trained_on(how):
+    x, y, counts = sequences()
+    models = []
+    for filler in (0.0, 9.0):
+        x[~counts] = filler
+        arrays, loss = (x, y, counts.astype("float32")), SPARSE()
+        if how == "ignore":
+            arrays, loss = (x, y * counts), SPARSE(ignore_class=0)
+        model = tagger(loss)
+        recorded = kcn.LossCurves(curves().values, np.zeros(N, int), 1)
+        dataset = kcn.with_sample_ids(arrays).batch(8)
+        allocate(model, dataset, loss_curves=recorded, epochs=2)
+        models.append(model)
+    assert_trained_as(*models)
+
+
 # --- Samples that do not count -----------------------------------------------
 
 UNLABELLED = np.array([2, 3, 7, 11])

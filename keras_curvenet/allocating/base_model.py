@@ -5,6 +5,7 @@ import warnings
 
 import keras
 
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.class_predictions import are_logits
@@ -28,10 +29,10 @@ _EPSILON_PER_RATE = 2e-6
 def check_built(argument, layer, layer_class):
     """Raises unless a layer is of a class, and its variables exist."""
     if not isinstance(layer, layer_class):
-        raise TypeError(
-            f"Invalid value for argument `{argument}`. Expected a built "
-            f"`keras.{layer_class.__name__}`. Received: {layer!r} of type "
-            f"{type(layer).__name__}."
+        raise invalid_type(
+            argument,
+            f"a built `keras.{layer_class.__name__}`",
+            f"{layer!r} of type {type(layer).__name__}.",
         )
     if not layer.built:
         raise invalid_value(

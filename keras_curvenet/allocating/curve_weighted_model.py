@@ -13,7 +13,6 @@ from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
 from keras_curvenet.allocating.prepared_fit import PreparedBatch
-from keras_curvenet.allocating.prepared_fit import own_weights
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
 from keras_curvenet.allocating.top_layers import call_with_training
@@ -396,7 +395,7 @@ class CurveWeightedModel(keras.Model):
             self.prepared = prepared_fit(
                 self,
                 train,
-                own_weights(train, x, sample_weight),
+                fit_arguments.own_weights(train, x, sample_weight),
                 loss_curves,
                 meta_data,
                 learns_weights=initial_epoch < meta_epochs,

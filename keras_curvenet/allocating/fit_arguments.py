@@ -2,7 +2,6 @@
 
 import functools
 import math
-import reprlib
 from typing import Any
 from typing import NamedTuple
 
@@ -17,8 +16,10 @@ from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.distributed_data import check_batch_spec
+from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
+from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 from keras_curvenet.probing.sample_ids import with_row_weights
@@ -104,6 +105,43 @@ def _batches_of_arrays(arrays, batch_size, shuffle):
     return sharded_by_data(dataset), num_samples
 
 
+def own_weights(train, x, sample_weight):
+    """Float64 `(num_samples,)`: the user's weight of every sample.
+
+    Those of a dataset are read in one pass, unless the first batch has none
+    but 1.
+
+    Args:
+        train: `TrainingBatches`.
+        x, sample_weight: As of `fit`.
+    """
+    own = np.ones(train.num_samples)
+
+    def note(sample_weight, rows):
+        weights = np.asarray(keras.tree.flatten(sample_weight)[0])[: len(own)]
+        own[rows] = weights.reshape(len(weights), -1).mean(axis=1)
+        return bool((weights != 1.0).any())
+
+    if not isinstance(x, tf.data.Dataset):
+        if sample_weight is not None:
+            note(sample_weight, slice(None))
+    elif is_weighted(train.dataset):
+        weights, num_read = train.dataset.map(lambda *batch: batch[2:]), 0
+        with passes_unchanged(train.dataset):
+            for sample_weight, ids in weights.as_numpy_iterator():
+                differ, num_read = note(sample_weight, ids), num_read + len(ids)
+                is_first = num_read == len(ids)
+                if is_first and not differ or num_read >= len(own):
+                    break
+    if not (own > 0.0).any():
+        raise invalid_value(
+            "sample_weight",
+            "a weight above 0 for some samples",
+            "none, so that there is nothing to train on.",
+        )
+    return np.maximum(own, 0.0)
+
+
 def check_fit_arguments(callbacks, class_weight, validation_data):
     """Raises TypeError or ValueError for what `fit` does not support."""
     for callback in keras.tree.flatten(callbacks or []):
@@ -125,7 +163,7 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
             "class_weight",
             "None, because CurveNet learns weights by curve and class, and "
             "classes are balanced already (`balance_classes`)",
-            f"class_weight={reprlib.repr(class_weight)}. Leave it out; where "
+            f"class_weight={class_weight}. Leave it out; where "
             "it means costs, multiply it into `sample_weight`.",
         )
     is_tuple = isinstance(validation_data, (tuple, list))

@@ -4,7 +4,6 @@ import dataclasses
 import tempfile
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -26,11 +25,9 @@ from keras_curvenet.inspecting.label_quality import quality_logits
 from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.distributed_data import refuse_different_data
-from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import soft_rows
-from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.replicas import of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
 from keras_curvenet.workers import sharded_by_data
@@ -226,43 +223,6 @@ class PreparedBatch:
             self._prepared.last_weights.scatter_update(rows)
 
 
-def own_weights(train, x, sample_weight):
-    """Float64 `(num_samples,)`: the user's weight of every sample.
-
-    Those of a dataset are read in one pass, unless the first batch has none
-    but 1.
-
-    Args:
-        train: `TrainingBatches`.
-        x, sample_weight: As of `fit`.
-    """
-    own = np.ones(train.num_samples)
-
-    def note(sample_weight, rows):
-        weights = np.asarray(keras.tree.flatten(sample_weight)[0])[: len(own)]
-        own[rows] = weights.reshape(len(weights), -1).mean(axis=1)
-        return bool((weights != 1.0).any())
-
-    if not isinstance(x, tf.data.Dataset):
-        if sample_weight is not None:
-            note(sample_weight, slice(None))
-    elif is_weighted(train.dataset):
-        weights, num_read = train.dataset.map(lambda *batch: batch[2:]), 0
-        with passes_unchanged(train.dataset):
-            for sample_weight, ids in weights.as_numpy_iterator():
-                differ, num_read = note(sample_weight, ids), num_read + len(ids)
-                is_first = num_read == len(ids)
-                if is_first and not differ or num_read >= len(own):
-                    break
-    if not (own > 0.0).any():
-        raise invalid_value(
-            "sample_weight",
-            "a weight above 0 for some samples",
-            "none, so that there is nothing to train on.",
-        )
-    return np.maximum(own, 0.0)
-
-
 def prepared_fit(
     model,
     train,
@@ -280,7 +240,7 @@ def prepared_fit(
     Args:
         model: A compiled `CurveWeightedModel`.
         train: `TrainingBatches`.
-        own_weights: What the function of that name makes of its weights.
+        own_weights: Float `(num_samples,)`, the user's weight of each.
         learns_weights: Bool, whether the first epoch learns weights.
         loss_curves, meta_data, trusts_changed_labels: As of its `fit`.
 

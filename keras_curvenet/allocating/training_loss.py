@@ -1,7 +1,6 @@
 """The losses of the training steps, as functions of the learned weights."""
 
 import dataclasses
-import reprlib
 
 import keras
 import tensorflow as tf
@@ -13,6 +12,7 @@ from keras_curvenet.logit_adjustment import LogitAdjustedCrossentropy
 from keras_curvenet.logit_adjustment import adjusted_predictions
 from keras_curvenet.logit_adjustment import estimated_log_frequencies
 from keras_curvenet.logit_adjustment import log_probabilities
+from keras_curvenet.logit_adjustment import without_adjustment
 from keras_curvenet.private_names import CompileLoss
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
@@ -103,15 +103,13 @@ def relative_sample_weights(sample_weight, given):
 
     A step that is not an optimizer's would go as far as their common level.
     """
-    flat = [
-        tf.reshape(tf.cast(part, tf.float32), [-1])
-        for part in keras.tree.flatten(given)
-    ]
-    values = tf.maximum(tf.concat(flat, axis=0), 0.0)
-    count = tf.math.count_nonzero(values, dtype=tf.float32)
-    sums = sum_of_all_replicas(tf.stack([count, tf.reduce_sum(values)]))
-    factor = tf.math.divide_no_nan(sums[0], sums[1])
-    return multiplied_by(sample_weight, factor)
+    count = total = 0.0
+    for part in keras.tree.flatten(given):
+        part = tf.maximum(tf.cast(part, tf.float32), 0.0)
+        count += tf.math.count_nonzero(part, dtype=tf.float32)
+        total += tf.reduce_sum(part)
+    sums = sum_of_all_replicas(tf.stack([count, total]))
+    return multiplied_by(sample_weight, tf.math.divide_no_nan(sums[0], sums[1]))
 
 
 class CompiledLosses:
@@ -132,7 +130,7 @@ class CompiledLosses:
         self._of_outputs = loss_weights, output_names
         self._reduced, self._per_sample = self._forms_of(loss)
         self._reduced_meta, self._per_sample_meta = self._forms_of(
-            _without_adjustment(loss) if meta_loss is None else meta_loss
+            without_adjustment(loss) if meta_loss is None else meta_loss
         )
 
     def _forms_of(self, loss):
@@ -190,8 +188,9 @@ class CompiledLosses:
                 f"normalize_weights=True, soft_labels={switches['soft_labels']}"
                 ". Leave it out, or pass `soft_labels=False`.",
             )
+        (loss,) = keras.tree.flatten(self.loss)
         return TrainingLoss(
-            *self._forms_of(_without_adjustment(self.loss)),
+            *self._forms_of(without_adjustment(self.loss)),
             normalizes,
             from_logits,
             keras.tree.flatten(self._of_outputs[0])[0],
@@ -201,14 +200,8 @@ class CompiledLosses:
             RunningPredictions(len(curves.labels), num_classes)
             if has_soft_labels
             else None,
-            getattr(with_values(self._only_loss), "reduction", "mean"),
+            getattr(with_values(loss), "reduction", "mean"),
         )
-
-    @property
-    def _only_loss(self):
-        """The loss of the one output."""
-        (loss,) = keras.tree.flatten(self.loss)
-        return loss
 
     def _refuse_required(self, switches, num_classes):
         for name in ("soft_labels", "balance_classes"):
@@ -217,14 +210,14 @@ class CompiledLosses:
                     name,
                     "True only with a Keras crossentropy of one output, whose "
                     "classes are those of the curves",
-                    f"{name}=True with loss={reprlib.repr(self.loss)}, and a "
-                    f"model that predicts {num_classes or 'no'} classes of the curves. "
+                    f"{name}=True with loss={self.loss!r}, and a model that "
+                    f"predicts {num_classes or 'no'} classes of the curves. "
                     "Leave it out.",
                 )
 
     def _frequencies(self, curves, num_classes, balance_classes, own_weights):
         """Those that the loss has, or estimated ones, or None."""
-        loss = self._only_loss
+        (loss,) = keras.tree.flatten(self.loss)
         if isinstance(loss, LogitAdjustedCrossentropy):
             return ClassFrequencies(loss.log_frequencies, follows_targets=False)
         if balance_classes is False:
@@ -337,14 +330,12 @@ class BatchLoss:
 
     Args:
         training_loss: `TrainingLoss`.
-        y, y_pred, sample_ids: Of the batch.
-        sample_weight: The user's.
+        y, y_pred, sample_weight, sample_ids: Of the batch.
         trained_on: Float `(batch,)`, 0 for samples that are held out; or None.
 
     Attributes:
         sample_weight: The user's, 0 for samples that are held out.
-        has_weight: Bool `(batch,)`, which samples the user's weights and the
-            loss's mask leave.
+        has_weight: Bool `(batch,)`, which samples weights and masks leave.
     """
 
     def __init__(
@@ -406,14 +397,3 @@ class BatchLoss:
             self._loss.running_predictions.update(
                 self._sample_ids, self._present
             )
-
-
-def _without_adjustment(loss):
-    """The loss, or losses in any structure, without logit adjustment."""
-
-    def unadjusted(part):
-        if isinstance(part, LogitAdjustedCrossentropy):
-            return part.without_adjustment()
-        return part
-
-    return keras.tree.map_structure(unadjusted, loss)

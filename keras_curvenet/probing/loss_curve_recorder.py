@@ -1,7 +1,6 @@
 """LossCurveRecorder: gathers losses and margins while `fit` runs."""
 
 import contextlib
-import reprlib
 import warnings
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.probing.class_predictions import margins_if_told
 from keras_curvenet.probing.class_predictions import predicted_probabilities
 from keras_curvenet.probing.distributed_data import check_batch_spec
@@ -89,9 +89,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def __init__(self, filepath=None, label_fn=None, record_predictions=False):
         super().__init__()
         if label_fn is not None and not callable(label_fn):
-            raise TypeError(
-                "Invalid value for argument `label_fn`. Expected a function "
-                f"or None. Received: label_fn={reprlib.repr(label_fn)}."
+            raise invalid_type(
+                "label_fn", "a function or None", f"label_fn={label_fn!r}."
             )
         if filepath is not None:
             filepath = as_path("filepath", filepath)
