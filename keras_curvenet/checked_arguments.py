@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# Characters of a value in a message, which has to stay readable.
+_LONGEST = 160
+
 
 def invalid_value(argument: str, expected: str, received: str) -> ValueError:
     """The ValueError of an argument, in the words that all have."""
@@ -18,13 +21,19 @@ def invalid_value(argument: str, expected: str, received: str) -> ValueError:
     )
 
 
+def shortened(value: Any) -> str:
+    """What a value looks like, cut where it is too long for a message."""
+    text = str(value) if isinstance(value, Exception) else repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
 def as_int(argument: str, value: Any, least: int) -> int:
     """The int; ValueError unless it is one, and at least `least`."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or value < least:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected an int >= "
-            f"{least}. Received: {argument}={value!r}."
+            f"{least}. Received: {argument}={shortened(value)}."
         )
     return int(value)
 
@@ -34,14 +43,14 @@ def as_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
     if not isinstance(values, (list, tuple)):
         raise TypeError(
             f"Invalid value for argument `{argument}`. Expected a list or "
-            f"tuple of ints. Received: {argument}={values!r}."
+            f"tuple of ints. Received: {argument}={shortened(values)}."
         )
     try:
         return tuple(as_int(argument, value, least) for value in values)
     except ValueError as error:
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected ints >= "
-            f"{least}. Received: {argument}={values}."
+            f"{least}. Received: {argument}={shortened(values)}."
         ) from error
 
 
@@ -63,7 +72,7 @@ def as_float(
     if not is_number or not math.isfinite(value) or not is_good(float(value)):
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected {expected}. "
-            f"Received: {argument}={value!r}."
+            f"Received: {argument}={shortened(value)}."
         )
     return float(value)
 
@@ -73,7 +82,7 @@ def as_bool(argument: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected True or False. "
-            f"Received: {argument}={value!r}."
+            f"Received: {argument}={shortened(value)}."
         )
     return value
 
@@ -83,7 +92,7 @@ def as_path(argument: str, value: Any) -> str:
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(
             f"Invalid value for argument `{argument}`. Expected a path. "
-            f"Received: {argument}={value!r}."
+            f"Received: {argument}={shortened(value)}."
         )
     return os.fspath(value)
 

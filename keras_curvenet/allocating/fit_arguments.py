@@ -12,15 +12,16 @@ import tensorflow as tf
 from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
+from keras_curvenet.probing.array_rows import rows_of_arrays
+from keras_curvenet.probing.array_rows import with_row_weights
 from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.sample_ids import num_samples_of
-from keras_curvenet.probing.sample_ids import rows_of_arrays
-from keras_curvenet.probing.sample_ids import with_row_weights
 from keras_curvenet.replicas import has_strategy
 from keras_curvenet.workers import function_of_workers
 from keras_curvenet.workers import has_workers
@@ -59,11 +60,12 @@ def training_batches(
         raise ValueError(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
             "with `keras_curvenet.with_sample_ids`, or arrays. Received: x of "
-            f"type {type(x).__name__} and y of type {type(y).__name__}. Make "
-            "a generator a dataset by `tf.data.Dataset.from_generator`."
+            f"type {type(x).__name__} and y of type {type(y).__name__}. Give a "
+            "`PyDataset` to `with_sample_ids` too; make a generator a dataset "
+            "by `tf.data.Dataset.from_generator`."
         )
     else:
-        arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+        arrays = rows_of_arrays((x, y, sample_weight))
         if validation_split and validation_data is None:
             arrays, validation_data = _split_off(arrays, validation_split)
         batch_size = 32 if batch_size is None else batch_size
@@ -88,7 +90,7 @@ def _split_off(arrays, share):
 
 def _batches_of_arrays(arrays, batch_size, shuffle):
     """Batches of arrays, whose rows are the ids, and the number of rows."""
-    arrays = with_row_weights(rows_of_arrays(arrays))
+    arrays = with_row_weights(arrays)
     num_samples = len(keras.tree.flatten(arrays)[0])
     tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
     ids = tf.data.Dataset.range(num_samples)
@@ -110,7 +112,8 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
         if is_list or not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 "Invalid value for argument `callbacks`. Expected a list of "
-                f"`keras.callbacks.Callback`. Received: {callback!r} in it. "
+                "`keras.callbacks.Callback`. Received: "
+                f"{shortened(callback)} in it. "
                 "Pass the callbacks themselves."
             )
         if isinstance(callback, LossCurveRecorder):
@@ -123,8 +126,8 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
         raise invalid_value(
             "class_weight",
             "None, because CurveNet learns weights by curve and class",
-            f"class_weight={class_weight}. Leave it out, or multiply it into "
-            "`sample_weight`.",
+            f"class_weight={shortened(class_weight)}. Leave it out, or "
+            "multiply it into `sample_weight`.",
         )
     is_tuple = isinstance(validation_data, (tuple, list))
     if is_tuple and len(validation_data) not in (2, 3):

@@ -5,16 +5,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.probing.array_rows import refuse_sparse_spec
+from keras_curvenet.probing.array_rows import rows_of_arrays
 from keras_curvenet.probing.epoch_order import remade_each_pass
+from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.sample_ids import has_sample_ids
-from keras_curvenet.probing.sample_ids import rows_of_arrays
 
 # Batches of a meta dataset that are looked at; one with more may be endless.
 _MOST_BATCHES = 1000
 
-# How often a dataset that repeats without end is read for the meta samples.
+# How often a dataset is read for the meta samples, if need be.
 _MOST_PASSES = 10
 
 # Samples in a batch of arrays. Larger batches cost more, and are no better.
@@ -35,10 +38,44 @@ def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
     if meta_data is not None:
         return None, [], meta_batches(meta_data, batch_size, num_classes)
     curves = loss_curves.first(train.num_samples)
-    sample_ids = select_meta_samples(curves)
-    rows = _rows_of_ids(train, sample_ids)
+    sample_ids, rows = _chosen_rows(train, curves)
     batches = meta_batches(rows, batch_size, num_classes=None)
     return sample_ids, _held_out_of(sample_ids, curves), batches
+
+
+def _chosen_rows(train, curves):
+    """Ids of trusted samples that the data has, and their arrays.
+
+    Data may lack samples of the curves for good (filtered, or in a last batch
+    that is always dropped): then others are chosen.
+    """
+    wanted = select_meta_samples(curves)
+    rows, comes = _rows_of_ids(train, wanted)
+    sample_ids = wanted
+    if not comes[wanted].all():
+        sample_ids = select_meta_samples(_only(comes, curves))
+        rows, comes = _rows_of_ids(train, sample_ids)
+        sample_ids = sample_ids[comes[sample_ids]]
+    absent = set(curves.labels[wanted]) - set(curves.labels[sample_ids])
+    if absent:
+        raise invalid_value(
+            "x",
+            "samples of all classes of the loss curves, to choose the meta set "
+            "from",
+            f"data without class(es) {sorted(absent)[:10]}. Pass some of each, "
+            "or `meta_data`.",
+        )
+    return sample_ids, rows
+
+
+def _only(comes, curves):
+    """Curves without those of the samples that do not come."""
+    values, margins = (
+        None if rows is None else np.where(comes[:, np.newaxis], rows, np.nan)
+        for rows in (curves.values, curves.margins)
+    )
+    labels = np.where(comes, curves.labels, -1)
+    return LossCurves(values, labels, curves.num_classes, margins)
 
 
 def _held_out_of(sample_ids, curves):
@@ -56,7 +93,15 @@ def _held_out_of(sample_ids, curves):
 
 
 def _rows_of_ids(train, sample_ids):
-    """Arrays `(x, y, sample_weight)`, read in one pass, of distinct ids."""
+    """What is read from the data of distinct ids, in their order.
+
+    Passes may differ in what they drop, so that another one is made as long
+    as it has samples that those before did not have.
+
+    Returns:
+        Tuple of arrays `(x, y, sample_weight)` of the ids that come, and bool
+        `(num_samples,)`: which samples come.
+    """
     is_wanted = np.zeros(train.num_samples, bool)
     is_wanted[sample_ids] = True
 
@@ -65,22 +110,21 @@ def _rows_of_ids(train, sample_ids):
         rows = keras.tree.map_structure(
             lambda tensor: tf.boolean_mask(tensor, wanted), batch
         )
-        return rows, tf.size(wanted)
+        return rows, batch[3]
 
-    missing, num_read, parts = set(sample_ids.tolist()), 0, []
-    for rows, size in train.dataset.map(only_wanted).as_numpy_iterator():
-        parts.append(rows)
-        missing -= set(rows[3].tolist())
-        num_read += size
-        if not missing or num_read > _MOST_PASSES * train.num_samples:
+    dataset = train.dataset.map(only_wanted)
+    comes, parts = np.zeros(train.num_samples, bool), []
+    for _ in range(_MOST_PASSES):
+        known, num_read = comes.copy(), 0
+        for rows, ids in dataset.as_numpy_iterator():
+            parts.append(rows)
+            comes[ids] = True
+            num_read += len(ids)
+            is_enough = comes[sample_ids].all()
+            if is_enough or num_read >= _MOST_PASSES * train.num_samples:
+                break
+        if is_enough or (comes == known).all():
             break
-    if missing:
-        ids = sorted(missing)[:5]
-        raise invalid_value(
-            "x",
-            "all samples of the loss curves, to choose the meta set from",
-            f"data without sample id(s) {ids}. Pass all, or `meta_data`.",
-        )
     try:
         *arrays, ids = keras.tree.map_structure(
             lambda *arrays: np.concatenate(arrays), *parts
@@ -89,11 +133,13 @@ def _rows_of_ids(train, sample_ids):
         raise invalid_value(
             "meta_data",
             "meta_data=None only with samples of one shape",
-            f"batches whose samples differ in shape ({error}). Pass it.",
+            "batches whose samples differ in shape "
+            f"({shortened(error)}). Pass it.",
         ) from error
     _, first = np.unique(ids, return_index=True)
-    order = first[np.searchsorted(ids[first], sample_ids)]
-    return keras.tree.map_structure(lambda array: array[order], tuple(arrays))
+    order = first[np.searchsorted(ids[first], sample_ids[comes[sample_ids]])]
+    arrays = keras.tree.map_structure(lambda a: a[order], tuple(arrays))
+    return arrays, comes
 
 
 def meta_batches(meta_data, batch_size, num_classes):
@@ -126,12 +172,14 @@ def _batches_of_dataset(dataset, batch_size, num_classes):
     if has_sample_ids(dataset.element_spec):
         dataset = dataset.map(lambda *batch: batch[:3])
     spec = dataset.element_spec
+    refuse_sparse_spec(spec, "meta_data")
     is_pair = isinstance(spec, tuple) and len(spec) in (2, 3)
     if not is_pair or 0 in {s.shape.rank for s in keras.tree.flatten(spec)}:
         raise invalid_value(
             "meta_data",
             "a dataset of batches (x, y) or (x, y, sample_weight)",
-            f"elements of {spec}. Call `batch` on it, if that is missing.",
+            f"elements of {shortened(spec)}. Call `batch` on it, if that is "
+            "missing.",
         )
     if int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY:
         targets = dataset.map(lambda *batch: batch[1]).take(_MOST_BATCHES)
@@ -171,7 +219,7 @@ def _check_targets(batches, num_classes):
     labels, classes = set().union(*found), set(range(num_classes))
     if labels == classes:
         return len(found)
-    received = f"labels such as {sorted(labels - classes)[:5]}."
+    received = f"labels such as {shortened(sorted(labels - classes)[:5])}."
     if labels < classes:
         received = (
             f"none of class(es) {sorted(classes - labels)[:10]}. Add some: a "

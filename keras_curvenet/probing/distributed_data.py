@@ -5,10 +5,12 @@ import functools
 import keras
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import dataset_of
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
+from keras_curvenet.probing.array_rows import refuse_sparse_spec
 from keras_curvenet.probing.class_predictions import predictions_spec
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
@@ -110,13 +112,15 @@ def dataset_behind(model, iterator=None):
             "Invalid value for argument `x`. Expected `model.fit` to be given "
             "a `tf.data.Dataset` with sample ids. Received: data that is read "
             f"through a {type(iterator).__name__}. Use "
-            "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
+            "`keras_curvenet.with_sample_ids`, which takes arrays `(x, y)` and "
+            "a `PyDataset` too."
         )
     return dataset
 
 
 def check_batch_spec(spec, argument="x"):
     """Raises ValueError unless batches with ids can be trained on."""
+    refuse_sparse_spec(spec, argument)
     x, y, _, sample_id = spec
     if not sample_id.dtype.is_integer:
         raise ValueError(
@@ -130,7 +134,8 @@ def check_batch_spec(spec, argument="x"):
     ):
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected a batched "
-            f"dataset. Received: elements of {spec}. Call `batch` on it."
+            f"dataset. Received: elements of {shortened(spec)}. Call `batch` "
+            "on it."
         )
     for target in keras.tree.flatten(y):
         if target.dtype.name == "string":
