@@ -56,14 +56,13 @@ def _chosen_rows(train, curves):
         sample_ids = select_meta_samples(_only(comes, curves))
         rows, comes = _rows_of_ids(train, sample_ids)
         sample_ids = sample_ids[comes[sample_ids]]
-    absent = set(curves.labels[wanted]) - set(curves.labels[sample_ids])
-    if absent:
+    absent = np.setdiff1d(curves.labels[wanted], curves.labels[sample_ids])
+    if absent.size:
         raise invalid_value(
             "x",
-            "samples of all classes of the loss curves, to choose the meta set "
-            "from",
-            f"data without class(es) {sorted(absent)[:10]}. Pass some of each, "
-            "or `meta_data`.",
+            "samples of all classes of the loss curves, for the meta set",
+            f"data without class(es) {absent[:10].tolist()}. Pass some of "
+            "each, or `meta_data`.",
         )
     return sample_ids, rows
 
@@ -114,17 +113,22 @@ def _rows_of_ids(train, sample_ids):
 
     dataset = train.dataset.map(only_wanted)
     comes, parts = np.zeros(train.num_samples, bool), []
-    for _ in range(_MOST_PASSES):
-        known, num_read = comes.copy(), 0
-        for rows, ids in dataset.as_numpy_iterator():
-            parts.append(rows)
-            comes[ids] = True
-            num_read += len(ids)
-            is_enough = comes[sample_ids].all()
-            if is_enough or num_read >= _MOST_PASSES * train.num_samples:
-                break
-        if is_enough or (comes == known).all():
+    num_read, most = 0, _MOST_PASSES * train.num_samples
+
+    def passes():
+        num_known = -1
+        while num_known < np.count_nonzero(comes):
+            num_known = np.count_nonzero(comes)
+            yield from dataset.as_numpy_iterator()
+
+    for rows, ids in passes():
+        parts.append(rows)
+        comes[ids] = True
+        num_read += len(ids)
+        if comes[sample_ids].all() or num_read >= most:
             break
+    if not parts:
+        raise invalid_value("x", "at least one batch", "an empty dataset.")
     try:
         *arrays, ids = keras.tree.map_structure(
             lambda *arrays: np.concatenate(arrays), *parts
