@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.array_rows import rows_of_arrays
@@ -110,11 +110,10 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
     for callback in keras.tree.flatten(callbacks or []):
         is_list = isinstance(callback, keras.callbacks.CallbackList)
         if is_list or not isinstance(callback, keras.callbacks.Callback):
-            raise TypeError(
-                "Invalid value for argument `callbacks`. Expected a list of "
-                "`keras.callbacks.Callback`. Received: "
-                f"{shortened(callback)} in it. "
-                "Pass the callbacks themselves."
+            raise invalid_type(
+                "callbacks",
+                "a list of `keras.callbacks.Callback`",
+                f"{callback!r} in it. Pass the callbacks themselves.",
             )
         if isinstance(callback, LossCurveRecorder):
             raise invalid_value(
@@ -126,8 +125,8 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
         raise invalid_value(
             "class_weight",
             "None, because CurveNet learns weights by curve and class",
-            f"class_weight={shortened(class_weight)}. Leave it out, or "
-            "multiply it into `sample_weight`.",
+            f"class_weight={class_weight}. Leave it out, or multiply it into "
+            "`sample_weight`.",
         )
     is_tuple = isinstance(validation_data, (tuple, list))
     if is_tuple and len(validation_data) not in (2, 3):

@@ -4,14 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.probing.array_rows import refuse_sparse_spec
 from keras_curvenet.probing.array_rows import rows_of_arrays
 from keras_curvenet.probing.epoch_order import remade_each_pass
-from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.sample_ids import has_sample_ids
 
 # Batches of a meta dataset that are looked at; one with more may be endless.
@@ -53,7 +52,7 @@ def _chosen_rows(train, curves):
     rows, comes = _rows_of_ids(train, wanted)
     sample_ids = wanted
     if not comes[wanted].all():
-        sample_ids = select_meta_samples(_only(comes, curves))
+        sample_ids = select_meta_samples(curves, among=comes)
         rows, comes = _rows_of_ids(train, sample_ids)
         sample_ids = sample_ids[comes[sample_ids]]
     absent = np.setdiff1d(curves.labels[wanted], curves.labels[sample_ids])
@@ -65,16 +64,6 @@ def _chosen_rows(train, curves):
             "each, or `meta_data`.",
         )
     return sample_ids, rows
-
-
-def _only(comes, curves):
-    """Curves without those of the samples that do not come."""
-    values, margins = (
-        None if rows is None else np.where(comes[:, np.newaxis], rows, np.nan)
-        for rows in (curves.values, curves.margins)
-    )
-    labels = np.where(comes, curves.labels, -1)
-    return LossCurves(values, labels, curves.num_classes, margins)
 
 
 def _held_out_of(sample_ids, curves):
@@ -137,8 +126,7 @@ def _rows_of_ids(train, sample_ids):
         raise invalid_value(
             "meta_data",
             "meta_data=None only with samples of one shape",
-            "batches whose samples differ in shape "
-            f"({shortened(error)}). Pass it.",
+            f"batches whose samples differ in shape ({error}). Pass it.",
         ) from error
     _, first = np.unique(ids, return_index=True)
     order = first[np.searchsorted(ids[first], sample_ids[comes[sample_ids]])]
@@ -163,10 +151,11 @@ def meta_batches(meta_data, batch_size, num_classes):
         dataset = _endless(dataset, num_rows)
         dataset = dataset.batch(batch_size or min(_BATCH_SIZE, num_rows))
     else:
-        raise TypeError(
-            "Invalid value for argument `meta_data`. Expected arrays (x, y), "
-            "or a `tf.data.Dataset` of batches (x, y) or (x, y, "
-            f"sample_weight). Received: {type(meta_data).__name__}."
+        raise invalid_type(
+            "meta_data",
+            "arrays (x, y), or a `tf.data.Dataset` of batches (x, y) or (x, y, "
+            "sample_weight)",
+            f"{type(meta_data).__name__}.",
         )
     return dataset.map(_with_sample_weight, tf.data.AUTOTUNE)
 
@@ -182,8 +171,7 @@ def _batches_of_dataset(dataset, batch_size, num_classes):
         raise invalid_value(
             "meta_data",
             "a dataset of batches (x, y) or (x, y, sample_weight)",
-            f"elements of {shortened(spec)}. Call `batch` on it, if that is "
-            "missing.",
+            f"elements of {spec}. Call `batch` on it, if that is missing.",
         )
     if int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY:
         targets = dataset.map(lambda *batch: batch[1]).take(_MOST_BATCHES)
@@ -223,7 +211,7 @@ def _check_targets(batches, num_classes):
     labels, classes = set().union(*found), set(range(num_classes))
     if labels == classes:
         return len(found)
-    received = f"labels such as {shortened(sorted(labels - classes)[:5])}."
+    received = f"labels such as {sorted(labels - classes)[:5]}."
     if labels < classes:
         received = (
             f"none of class(es) {sorted(classes - labels)[:10]}. Add some: a "

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.checked_arguments import shortened
 
 _TO_DENSE = "by `tf.sparse.to_dense` in `dataset.map`"
 
@@ -33,7 +32,7 @@ def rows_of_arrays(arrays, argument="x"):
             argument,
             "arrays with one row a sample, at least one, all of the same "
             "length",
-            f"shapes {shortened(shapes)}.",
+            f"shapes {shapes}.",
         )
     return arrays
 
@@ -58,7 +57,7 @@ def refuse_sparse_spec(spec, argument):
         raise invalid_value(
             argument,
             "dense tensors",
-            f"a {shortened(leaf)}. Make it dense {way}.",
+            f"a {leaf}. Make it dense {way}.",
         )
 
 
@@ -109,7 +108,7 @@ def _as_array(value, argument):
         raise invalid_value(
             argument,
             "arrays",
-            f"{type(value).__name__}, which is none ({shortened(error)}).",
+            f"{type(value).__name__}, which is none ({error}).",
         ) from error
     if array.dtype.kind in "OUST":
         return _as_strings_or_numbers(array, argument)
@@ -130,6 +129,6 @@ def _as_strings_or_numbers(array, argument):
     raise invalid_value(
         argument,
         "arrays of numbers or strings",
-        f"an array of Python objects, of {shortened(names)}. Fill what is "
+        f"an array of Python objects, of {names}. Fill what is "
         "missing. Columns of both kinds can be given by name: `dict(table)`.",
     )

@@ -84,10 +84,10 @@ def refuse_changing_order(origin, keeps_order, argument):
                 expected,
                 "a dataset that is shuffled anew in every epoch before "
                 "`with_sample_ids`, so that an id's label changes. Call "
-                "`shuffle` after it; `tfds.load` takes `shuffle_files=False`. "
-                "Of a folder of images, give ids to "
-                "`(folder.file_paths, labels)`, and read the images in a "
-                "`map` after `shuffle`.",
+                "`with_sample_ids` first and `shuffle` after it (for "
+                "`tfds.load`: `shuffle_files=False`). Of a folder of images, "
+                "give ids to `(folder.file_paths, labels)`, and read the "
+                "images in a `map` after `shuffle`.",
             )
         if not _keeps_order(node, keeps_order):
             raise invalid_value(

@@ -34,6 +34,7 @@ def dataset_of_python(py_dataset):
         return rows_of_arrays(batch, "dataset")
 
     def batches():
+        py_dataset.on_epoch_begin()
         for index in range(num_batches):
             yield batch_at(index)
         py_dataset.on_epoch_end()

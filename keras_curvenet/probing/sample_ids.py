@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.probing.array_rows import refuse_sparse_spec
 from keras_curvenet.probing.array_rows import rows_of_arrays
 from keras_curvenet.probing.array_rows import with_row_weights
@@ -108,18 +108,18 @@ def with_sample_ids(dataset, ids=None):
     if is_python:
         dataset = dataset_of_python(dataset)
     if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            "Invalid value for argument `dataset`. Expected a "
-            "`tf.data.Dataset` of (x, y) or (x, y, sample_weight), a "
-            "`keras.utils.PyDataset`, or such a tuple of arrays. Received: "
+        raise invalid_type(
+            "dataset",
+            "a `tf.data.Dataset` of (x, y) or (x, y, sample_weight), a "
+            "`keras.utils.PyDataset`, or such a tuple of arrays",
             f"dataset of type {type(dataset).__name__}. Make a generator a "
-            "dataset by `tf.data.Dataset.from_generator`."
+            "dataset by `tf.data.Dataset.from_generator`.",
         )
     if any(hasattr(node, _NUM_SAMPLES) for node in all_behind(dataset)):
         raise invalid_value(
             "dataset",
             "a dataset without sample ids",
-            f"dataset={shortened(dataset)}, which `with_sample_ids` made "
+            f"dataset={dataset}, which `with_sample_ids` made "
             "already. Use it as it is.",
         )
     spec = dataset.element_spec
@@ -127,7 +127,7 @@ def with_sample_ids(dataset, ids=None):
         raise invalid_value(
             "dataset",
             "elements (x, y) or (x, y, sample_weight)",
-            f"elements of {shortened(spec)}. Use `dataset.map` to bring them "
+            f"elements of {spec}. Use `dataset.map` to bring them "
             "into this form.",
         )
     refuse_sparse_spec(spec, "dataset")
@@ -205,7 +205,7 @@ def _with_ids_of_elements(dataset, id_of):
         raise invalid_value(
             "ids",
             "a function of (x, y) to an int id, or of a batch to int ids",
-            f"a function to {shortened(spec)}.",
+            f"a function to {spec}.",
         )
     num_elements = _num_elements(dataset)
     if spec.shape.rank == 0:
@@ -281,7 +281,7 @@ def num_samples_of(dataset, argument="x"):
             argument,
             "a dataset with sample ids, whose elements are (x, y, "
             "sample_weight, sample_id)",
-            f"elements of {shortened(spec)}. Wrap the unbatched dataset (or "
+            f"elements of {spec}. Wrap the unbatched dataset (or "
             "the arrays, or the `PyDataset`) in "
             "`keras_curvenet.with_sample_ids` before shuffling and batching "
             "it.",
@@ -291,7 +291,7 @@ def num_samples_of(dataset, argument="x"):
             argument,
             "ids that come from one call of `with_sample_ids`",
             f"a dataset made of {len(origins)} of them, with "
-            f"{shortened(sorted(sizes))} samples, so that different samples "
+            f"{sorted(sizes)} samples, so that different samples "
             "share an id. Put the parts together first and call "
             "`with_sample_ids` once, on the whole.",
         )
@@ -375,15 +375,15 @@ def _num_elements(dataset):
     """Size of a finite, non-empty dataset, counted where it is not known."""
     size = int(dataset.cardinality())
     if size == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "Invalid value for argument `dataset`. Expected a finite dataset. "
-            "Received: an infinite one. Call `repeat` after `with_sample_ids`."
+        raise invalid_value(
+            "dataset",
+            "a finite dataset",
+            "an infinite one. Call `repeat` after `with_sample_ids`.",
         )
     if size == tf.data.UNKNOWN_CARDINALITY:
         size = int(dataset.reduce(np.int64(0), lambda count, _: count + 1))
     if size == 0:
-        raise ValueError(
-            "Invalid value for argument `dataset`. Expected at least one "
-            "sample. Received: an empty dataset."
+        raise invalid_value(
+            "dataset", "at least one sample", "an empty dataset."
         )
     return size
