@@ -105,10 +105,11 @@ def _rows_of_ids(train, sample_ids):
     num_read, most = 0, _MOST_PASSES * train.num_samples
 
     def passes():
-        num_known = -1
-        while num_known < np.count_nonzero(comes):
+        for _ in range(_MOST_PASSES):
             num_known = np.count_nonzero(comes)
             yield from dataset.as_numpy_iterator()
+            if np.count_nonzero(comes) == num_known:
+                break
 
     for rows, ids in passes():
         parts.append(rows)
