@@ -78,7 +78,7 @@ def with_sample_ids(dataset, ids=None):
 
     Returns:
         A `tf.data.Dataset` of `(x, y, sample_weight, sample_id)`. Weights are
-        1 (float32) where none were given; ids are int64, 0 to
+        1 (float32) where none were given; ids are int64, by default 0 to
         `num_samples - 1` in the dataset's own order. Its cardinality is known.
         `file_paths` and `class_names` of a folder of images are there still.
 
@@ -119,16 +119,16 @@ def with_sample_ids(dataset, ids=None):
         raise invalid_value(
             "dataset",
             "a dataset without sample ids",
-            f"dataset={dataset}, which `with_sample_ids` made "
-            "already. Use it as it is.",
+            f"dataset={dataset}, which `with_sample_ids` made already. Use it "
+            "as it is.",
         )
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise invalid_value(
             "dataset",
             "elements (x, y) or (x, y, sample_weight)",
-            f"elements of {spec}. Use `dataset.map` to bring them "
-            "into this form.",
+            f"elements of {spec}. Use `dataset.map` to bring them into this "
+            "form.",
         )
     refuse_sparse_spec(spec, "dataset")
     if callable(ids):
@@ -250,8 +250,8 @@ def _as_ids(ids, num_samples):
             f"ints from 0 to {most - 1}, which index rows of a table",
             f"{received} Number the rows: `np.arange(len(table))`.",
         )
-    if len(np.unique(ids)) < num_samples:
-        values, counts = np.unique(ids, return_counts=True)
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) < num_samples:
         raise invalid_value(
             "ids",
             "another id for each sample",
@@ -281,19 +281,17 @@ def num_samples_of(dataset, argument="x"):
             argument,
             "a dataset with sample ids, whose elements are (x, y, "
             "sample_weight, sample_id)",
-            f"elements of {spec}. Wrap the unbatched dataset (or "
-            "the arrays, or the `PyDataset`) in "
-            "`keras_curvenet.with_sample_ids` before shuffling and batching "
-            "it.",
+            f"elements of {spec}. Wrap the unbatched dataset (or the arrays, "
+            "or the `PyDataset`) in `keras_curvenet.with_sample_ids` before "
+            "shuffling and batching it.",
         )
     if len(origins) > 1:
         raise invalid_value(
             argument,
             "ids that come from one call of `with_sample_ids`",
-            f"a dataset made of {len(origins)} of them, with "
-            f"{sorted(sizes)} samples, so that different samples "
-            "share an id. Put the parts together first and call "
-            "`with_sample_ids` once, on the whole.",
+            f"a dataset made of {len(origins)} of them, with {sorted(sizes)} "
+            "samples, so that different samples share an id. Put the parts "
+            "together first and call `with_sample_ids` once, on the whole.",
         )
     if not hasattr(origins[0], _MAY_CHANGE_ORDER):
         refuse_changing_order(origins[0], is_deterministic(dataset), argument)
