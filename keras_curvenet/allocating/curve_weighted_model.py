@@ -79,7 +79,7 @@ class CurveWeightedModel(keras.Model):
     base_model = Sequential([Input((4,)), layers.Dense(2, "softmax")])
     weighted = kcn.CurveWeightedModel(base_model)
     weighted.compile("sgd", "sparse_categorical_crossentropy")
-    weighted.fit(x, y, epochs=2, loss_curves=curves)
+    weighted.fit(x, y, loss_curves=curves, meta_data=(x[:16], y[:16]))
     ```
     """
 
