@@ -279,7 +279,7 @@ WRONG_USES = {
         lambda: allocate(meta_data=(x, strings)),
         ValueError,
         "argument `meta_data`",
-        "Received: labels such as ['s0',",
+        "Received: labels such as [b's0',",
     ),
     "w meta labels": (
         lambda: allocate(meta_data=(x, y + 4)),

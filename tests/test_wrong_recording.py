@@ -87,7 +87,7 @@ WRONG_USES = {
         lambda: kcn.with_sample_ids(([[1], [1, 2]], [0, 1])),
         ValueError,
         "argument `dataset`",
-        "Received: shapes [(), (), (),",
+        "Received: list, which is none (setting an array element",
     ),
     "ids of generator": (
         lambda: kcn.with_sample_ids(i for i in range(3)),

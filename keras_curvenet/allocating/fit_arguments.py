@@ -11,9 +11,12 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
+from keras_curvenet.probing.array_rows import rows_of_arrays
+from keras_curvenet.probing.array_rows import with_row_weights
 from keras_curvenet.probing.distributed_data import build_from_spec
 from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.epoch_order import passes_unchanged
@@ -21,8 +24,6 @@ from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
-from keras_curvenet.probing.sample_ids import rows_of_arrays
-from keras_curvenet.probing.sample_ids import with_row_weights
 from keras_curvenet.replicas import has_strategy
 from keras_curvenet.workers import function_of_workers
 from keras_curvenet.workers import has_workers
@@ -61,11 +62,12 @@ def training_batches(
         raise ValueError(
             "Invalid value for arguments `x` and `y`. Expected a dataset made "
             "with `keras_curvenet.with_sample_ids`, or arrays. Received: x of "
-            f"type {type(x).__name__} and y of type {type(y).__name__}. Make "
-            "a generator a dataset by `tf.data.Dataset.from_generator`."
+            f"type {type(x).__name__} and y of type {type(y).__name__}. Give a "
+            "`PyDataset` to `with_sample_ids` too; make a generator a dataset "
+            "by `tf.data.Dataset.from_generator`."
         )
     else:
-        arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+        arrays = rows_of_arrays((x, y, sample_weight))
         if validation_split and validation_data is None:
             arrays, validation_data = _split_off(arrays, validation_split)
         batch_size = 32 if batch_size is None else batch_size
@@ -90,7 +92,7 @@ def _split_off(arrays, share):
 
 def _batches_of_arrays(arrays, batch_size, shuffle):
     """Batches of arrays, whose rows are the ids, and the number of rows."""
-    arrays = with_row_weights(rows_of_arrays(arrays))
+    arrays = with_row_weights(arrays)
     num_samples = len(keras.tree.flatten(arrays)[0])
     tensors = keras.tree.map_structure(tf.convert_to_tensor, arrays)
     ids = tf.data.Dataset.range(num_samples)
@@ -147,10 +149,10 @@ def check_fit_arguments(callbacks, class_weight, validation_data):
     for callback in keras.tree.flatten(callbacks or []):
         is_list = isinstance(callback, keras.callbacks.CallbackList)
         if is_list or not isinstance(callback, keras.callbacks.Callback):
-            raise TypeError(
-                "Invalid value for argument `callbacks`. Expected a list of "
-                f"`keras.callbacks.Callback`. Received: {callback!r} in it. "
-                "Pass the callbacks themselves."
+            raise invalid_type(
+                "callbacks",
+                "a list of `keras.callbacks.Callback`",
+                f"{callback!r} in it. Pass the callbacks themselves.",
             )
         if isinstance(callback, LossCurveRecorder):
             raise invalid_value(

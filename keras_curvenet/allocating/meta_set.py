@@ -4,17 +4,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
+from keras_curvenet.probing.array_rows import refuse_sparse_spec
+from keras_curvenet.probing.array_rows import rows_of_arrays
 from keras_curvenet.probing.epoch_order import remade_each_pass
 from keras_curvenet.probing.sample_ids import has_sample_ids
-from keras_curvenet.probing.sample_ids import rows_of_arrays
 
 # Batches of a meta dataset that are looked at; one with more may be endless.
 _MOST_BATCHES = 1000
 
-# How often a dataset that repeats without end is read for the meta samples.
+# How often a dataset is read for the meta samples, if need be.
 _MOST_PASSES = 10
 
 # Samples in a batch of arrays. Larger batches cost more, and are no better.
@@ -37,10 +39,33 @@ def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
         batches = meta_batches(meta_data, batch_size, num_classes, needed)
         return None, [], batches
     curves = loss_curves.first(train.num_samples)
-    sample_ids = select_meta_samples(curves)
-    rows = _rows_of_ids(train, sample_ids)
+    sample_ids, rows = _chosen_rows(train, curves)
     batches = meta_batches(rows, batch_size, num_classes=None)
     return sample_ids, _held_out_of(sample_ids, curves), batches
+
+
+def _chosen_rows(train, curves):
+    """Ids of trusted samples that the data has, and their arrays.
+
+    Data may lack samples of the curves for good (filtered, or in a last batch
+    that is always dropped): then others are chosen.
+    """
+    wanted = select_meta_samples(curves)
+    rows, comes = _rows_of_ids(train, wanted)
+    sample_ids = wanted
+    if not comes[wanted].all():
+        sample_ids = select_meta_samples(curves, among=comes)
+        rows, comes = _rows_of_ids(train, sample_ids)
+        sample_ids = sample_ids[comes[sample_ids]]
+    absent = np.setdiff1d(curves.labels[wanted], curves.labels[sample_ids])
+    if absent.size:
+        raise invalid_value(
+            "x",
+            "samples of all classes of the loss curves, for the meta set",
+            f"data without class(es) {absent[:10].tolist()}. Pass some of "
+            "each, or `meta_data`.",
+        )
+    return sample_ids, rows
 
 
 def _held_out_of(sample_ids, curves):
@@ -58,7 +83,15 @@ def _held_out_of(sample_ids, curves):
 
 
 def _rows_of_ids(train, sample_ids):
-    """Arrays `(x, y, sample_weight)`, read in one pass, of distinct ids."""
+    """What is read from the data of distinct ids, in their order.
+
+    Passes may differ in what they drop, so that another one is made as long
+    as it has samples that those before did not have.
+
+    Returns:
+        Tuple of arrays `(x, y, sample_weight)` of the ids that come, and bool
+        `(num_samples,)`: which samples come.
+    """
     is_wanted = np.zeros(train.num_samples, bool)
     is_wanted[sample_ids] = True
 
@@ -67,22 +100,27 @@ def _rows_of_ids(train, sample_ids):
         rows = keras.tree.map_structure(
             lambda tensor: tf.boolean_mask(tensor, wanted), batch
         )
-        return rows, tf.size(wanted)
+        return rows, batch[3]
 
-    missing, num_read, parts = set(sample_ids.tolist()), 0, []
-    for rows, size in train.dataset.map(only_wanted).as_numpy_iterator():
+    dataset = train.dataset.map(only_wanted)
+    comes, parts = np.zeros(train.num_samples, bool), []
+    num_read, most = 0, _MOST_PASSES * train.num_samples
+
+    def passes():
+        for _ in range(_MOST_PASSES):
+            num_known = np.count_nonzero(comes)
+            yield from dataset.as_numpy_iterator()
+            if np.count_nonzero(comes) == num_known:
+                break
+
+    for rows, ids in passes():
         parts.append(rows)
-        missing -= set(rows[3].tolist())
-        num_read += size
-        if not missing or num_read > _MOST_PASSES * train.num_samples:
+        comes[ids] = True
+        num_read += len(ids)
+        if comes[sample_ids].all() or num_read >= most:
             break
-    if missing:
-        ids = sorted(missing)[:5]
-        raise invalid_value(
-            "x",
-            "all samples of the loss curves, to choose the meta set from",
-            f"data without sample id(s) {ids}. Pass all, or `meta_data`.",
-        )
+    if not parts:
+        raise invalid_value("x", "at least one batch", "an empty dataset.")
     try:
         *arrays, ids = keras.tree.map_structure(
             lambda *arrays: np.concatenate(arrays), *parts
@@ -94,8 +132,9 @@ def _rows_of_ids(train, sample_ids):
             f"batches whose samples differ in shape ({error}). Pass it.",
         ) from error
     _, first = np.unique(ids, return_index=True)
-    order = first[np.searchsorted(ids[first], sample_ids)]
-    return keras.tree.map_structure(lambda array: array[order], tuple(arrays))
+    order = first[np.searchsorted(ids[first], sample_ids[comes[sample_ids]])]
+    arrays = keras.tree.map_structure(lambda a: a[order], tuple(arrays))
+    return arrays, comes
 
 
 def meta_batches(meta_data, batch_size, num_classes, needed=None):
@@ -118,10 +157,11 @@ def meta_batches(meta_data, batch_size, num_classes, needed=None):
         dataset = _endless(dataset, num_rows)
         dataset = dataset.batch(batch_size or min(_BATCH_SIZE, num_rows))
     else:
-        raise TypeError(
-            "Invalid value for argument `meta_data`. Expected arrays (x, y), "
-            "or a `tf.data.Dataset` of batches (x, y) or (x, y, "
-            f"sample_weight). Received: {type(meta_data).__name__}."
+        raise invalid_type(
+            "meta_data",
+            "arrays (x, y), or a `tf.data.Dataset` of batches (x, y) or (x, y, "
+            "sample_weight)",
+            f"{type(meta_data).__name__}.",
         )
     return dataset.map(_with_sample_weight, tf.data.AUTOTUNE)
 
@@ -131,6 +171,7 @@ def _batches_of_dataset(dataset, batch_size, num_classes, needed):
     if has_sample_ids(dataset.element_spec):
         dataset = dataset.map(lambda *batch: batch[:3])
     spec = dataset.element_spec
+    refuse_sparse_spec(spec, "meta_data")
     is_pair = isinstance(spec, tuple) and len(spec) in (2, 3)
     if not is_pair or 0 in {s.shape.rank for s in keras.tree.flatten(spec)}:
         raise invalid_value(

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.checked_arguments import listed
 from keras_curvenet.inspecting.label_quality import label_quality_scores
@@ -18,7 +19,10 @@ _DRAWN_FROM = 0.5
 
 
 def select_meta_samples(
-    curves: LossCurves, samples_per_class: int = 20, seed: int = 0
+    curves: LossCurves,
+    samples_per_class: int = 20,
+    seed: int = 0,
+    among: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int64]:
     """Ids of a balanced set of samples whose labels are probably right.
 
@@ -31,6 +35,7 @@ def select_meta_samples(
         curves: `LossCurves` of two epochs or more.
         samples_per_class: Int >= 1. Defaults to 20.
         seed: Int >= 0, of the draw. Defaults to 0.
+        among: Bool `(num_samples,)`: which samples may be chosen. None for all.
 
     Returns:
         Int64 ids, ascending by class.
@@ -54,6 +59,9 @@ def select_meta_samples(
     as_int("samples_per_class", samples_per_class, 1)
     as_int("seed", seed, 0)
     scores = label_quality_scores(curves)
+    if among is not None:
+        among = as_rows("among", among, curves.num_samples)
+        scores = np.where(among, scores, np.nan)
     best_first = np.argsort(-scores, kind="stable")
     best_first = best_first[: np.count_nonzero(~np.isnan(scores))]
     if best_first.size == 0:

@@ -5,6 +5,7 @@ import collections
 import tensorflow as tf
 
 from keras_curvenet import private_names
+from keras_curvenet.checked_arguments import invalid_value
 
 # Attributes of datasets that are made here.
 _MADE_FROM = "_keras_curvenet_made_from"
@@ -58,6 +59,15 @@ def is_deterministic(dataset):
     return next((value for value in said if value is not None), True)
 
 
+def counts_a_shuffled_order(dataset):
+    """Bool: whether an order that stays was made by shuffling."""
+    is_shuffled = any(
+        "Shuffle" in type(node).__name__ or hasattr(node, _NUM_PASSES)
+        for node in all_behind(dataset)
+    )
+    return is_shuffled and not any(map(_reshuffles, _unsettled(dataset)))
+
+
 def refuse_changing_order(origin, keeps_order, argument):
     """Raises ValueError where ids would name other samples in each epoch.
 
@@ -66,30 +76,46 @@ def refuse_changing_order(origin, keeps_order, argument):
         keeps_order: Bool, what `is_deterministic` says of the whole dataset.
         argument: Name of the argument that the dataset was given as.
     """
-    queue = [origin]
-    while queue:
-        node = queue.pop()
-        if type(node).__name__ == "CacheDataset":
-            continue  # A cache is filled once: its order is settled.
-        if private_names.reshuffles(node) or hasattr(node, _NUM_PASSES):
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected sample ids "
-                "that name the same samples in every epoch. Received: a "
-                "dataset that is shuffled anew in every epoch before "
+    expected = "sample ids that name the same samples in every epoch"
+    for node in _unsettled(origin):
+        if _reshuffles(node):
+            raise invalid_value(
+                argument,
+                expected,
+                "a dataset that is shuffled anew in every epoch before "
                 "`with_sample_ids`, so that an id's label changes. Call "
                 "`with_sample_ids` first and `shuffle` after it (for "
-                "`tfds.load`: `shuffle_files=False`)."
+                "`tfds.load`: `shuffle_files=False`). Of a folder of images, "
+                "give ids to `(folder.file_paths, labels)`, and read the "
+                "images in a `map` after `shuffle`.",
             )
         if not _keeps_order(node, keeps_order):
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected sample ids "
-                "that name the same samples in every epoch. Received: a "
-                "dataset whose elements come in any order before "
+            raise invalid_value(
+                argument,
+                expected,
+                "a dataset whose elements come in any order before "
                 "`with_sample_ids`, by `deterministic=False` (a "
                 f"{type(node).__name__.lstrip('_')}). Leave it out, of its "
-                "arguments and of `tf.data.Options`."
+                "arguments and of `tf.data.Options`.",
             )
-        queue.extend(inputs_of(node))
+
+
+def _unsettled(dataset):
+    """The dataset and those behind it, up to caches.
+
+    A cache is filled once: its order is settled.
+    """
+    queue = [dataset]
+    while queue:
+        node = queue.pop()
+        if type(node).__name__ != "CacheDataset":
+            yield node
+            queue.extend(inputs_of(node))
+
+
+def _reshuffles(node):
+    """Bool: whether a dataset's own order is another one in each pass."""
+    return private_names.reshuffles(node) or hasattr(node, _NUM_PASSES)
 
 
 def _keeps_order(node, by_default):

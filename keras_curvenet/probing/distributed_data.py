@@ -5,10 +5,12 @@ import functools
 import keras
 import tensorflow as tf
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import dataset_of
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
+from keras_curvenet.probing.array_rows import refuse_sparse_spec
 from keras_curvenet.probing.class_predictions import predictions_spec
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
@@ -106,39 +108,43 @@ def dataset_behind(model, iterator=None):
         return dataset
     dataset = dataset_of(iterator)
     if dataset is None:
-        raise ValueError(
-            "Invalid value for argument `x`. Expected `model.fit` to be given "
-            "a `tf.data.Dataset` with sample ids. Received: data that is read "
-            f"through a {type(iterator).__name__}. Use "
-            "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
+        raise invalid_value(
+            "x",
+            "`model.fit` to be given a `tf.data.Dataset` with sample ids",
+            f"data that is read through a {type(iterator).__name__}. Use "
+            "`keras_curvenet.with_sample_ids`, which takes arrays `(x, y)` and "
+            "a `PyDataset` too.",
         )
     return dataset
 
 
 def check_batch_spec(spec, argument="x"):
     """Raises ValueError unless batches with ids can be trained on."""
+    refuse_sparse_spec(spec, argument)
     x, y, _, sample_id = spec
     if not sample_id.dtype.is_integer:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected int sample "
-            f"ids, as `with_sample_ids` gives them. Received: ids of dtype "
-            f"{sample_id.dtype.name}. Keep names in an array of your own, "
-            "which the ids index."
+        raise invalid_value(
+            argument,
+            "int sample ids, as `with_sample_ids` gives them",
+            f"ids of dtype {sample_id.dtype.name}. Keep names in an array of "
+            "your own, which the ids index.",
         )
     if sample_id.shape.rank == 0 or any(
         leaf.shape.rank == 0 for leaf in keras.tree.flatten(x)
     ):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a batched "
-            f"dataset. Received: elements of {spec}. Call `batch` on it."
+        raise invalid_value(
+            argument,
+            "a batched dataset",
+            f"elements of {spec}. Call `batch` on it.",
         )
     for target in keras.tree.flatten(y):
         if target.dtype.name == "string":
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected numbers as "
-                "targets. Received: targets of dtype string. Number the "
-                "classes, for example by `np.unique(labels, "
-                "return_inverse=True)` or `keras.layers.StringLookup`."
+            raise invalid_value(
+                argument,
+                "numbers as targets",
+                "targets of dtype string. Number the classes, for example by "
+                "`np.unique(labels, return_inverse=True)` or "
+                "`keras.layers.StringLookup`.",
             )
 
 
@@ -146,9 +152,9 @@ def refuse_endless_epoch(dataset, steps_per_epoch):
     """Raises ValueError where an epoch has no end, which Keras accepts."""
     endless = tf.data.INFINITE_CARDINALITY
     if steps_per_epoch is None and int(dataset.cardinality()) == endless:
-        raise ValueError(
-            "Invalid value for argument `x`. Expected a dataset that ends, or "
-            "`fit(..., steps_per_epoch=...)`. Received: one that repeats "
-            "without end, and steps_per_epoch=None. Leave `repeat` out, or "
-            "give the number of steps."
+        raise invalid_value(
+            "x",
+            "a dataset that ends, or `fit(..., steps_per_epoch=...)`",
+            "one that repeats without end, and steps_per_epoch=None. Leave "
+            "`repeat` out, or give the number of steps.",
         )

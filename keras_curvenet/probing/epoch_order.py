@@ -6,6 +6,7 @@ import random
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.probing.dataset_graph import note_passes
 from keras_curvenet.probing.dataset_graph import note_source
 from keras_curvenet.probing.dataset_graph import passes_behind
@@ -40,10 +41,11 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
     ```
     """
     if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            "Invalid value for argument `dataset`. Expected a "
-            f"`tf.data.Dataset`. Received: {type(dataset).__name__}. Make one "
-            "with `keras_curvenet.with_sample_ids`."
+        raise invalid_type(
+            "dataset",
+            "a `tf.data.Dataset`",
+            f"{type(dataset).__name__}. Make one with "
+            "`keras_curvenet.with_sample_ids`.",
         )
     as_int("buffer_size", buffer_size, 1)
     if seed is not None:

@@ -190,7 +190,18 @@ def test_classes_without_samples_need_no_meta_samples():
 def test_chosen_samples_that_the_dataset_lacks():
     data = tiny_models.with_ids().unbatch()
     part = data.filter(lambda x, y, weight, sample_id: sample_id > 4)
-    with pytest.raises(ValueError, match=r"without sample id\(s\) \[\d"):
+    part = part.apply(tf.data.experimental.assert_cardinality(19))
+    weighted = eager(tiny_models.two_layer_model)
+    fit(weighted, part.batch(8), meta_data=None)
+    labels = tiny_models.arrays()[1]
+    assert weighted.meta_sample_ids.min() > 4
+    assert set(labels[weighted.meta_sample_ids]) == {0, 1, 2}
+
+
+@ignore_few
+def test_a_class_that_the_dataset_lacks():
+    part = tiny_models.with_ids().unbatch().filter(lambda x, y, *_: y != 1)
+    with pytest.raises(ValueError, match=r"without class\(es\) \[1\]"):
         fit(eager(), part.batch(8), meta_data=None)
 
 

@@ -152,7 +152,7 @@ def test_a_missing_class_of_binary_targets(target):
 
 def test_strings_are_no_binary_targets():
     x = tiny_models.meta_arrays()[0]
-    with pytest.raises(ValueError, match="Received: labels such as .'cat'"):
+    with pytest.raises(ValueError, match="Received: labels such as .b'cat'"):
         meta_set.meta_batches((x, np.repeat(["cat"], 6)), 4, num_classes=2)
 
 

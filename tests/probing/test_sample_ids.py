@@ -220,7 +220,8 @@ def test_reshuffling_dataset_is_refused_before_training():
     ids=["once", "cached", "cached_of_unknown_size"],
 )
 def test_settled_order_is_accepted(shuffle):
-    dataset = kcn.with_sample_ids(shuffle(slices()))
+    with pytest.warns(UserWarning, match="shuffled before `with_sample_ids`"):
+        dataset = kcn.with_sample_ids(shuffle(slices()))
     _, first, _, _ = columns(dataset)
     _, second, _, ids = columns(dataset.repeat(1))
     np.testing.assert_array_equal(ids, np.arange(N))
