@@ -43,7 +43,7 @@ import keras_curvenet as kcn
 from keras_curvenet.allocating.prepared_fit import prepared_curves
 from keras_curvenet.allocating.running_predictions import RunningPredictions
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.recorded_columns import RecordedColumns
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.resuming.backup_folder import Backup
 from keras_curvenet.resuming.backup_folder import BackupFolder
 

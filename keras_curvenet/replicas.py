@@ -111,12 +111,7 @@ def has_strategy(model):
 
 
 def check_strategy(model, who):
-    """Raises ValueError where a model's strategy is not supported.
-
-    Args:
-        model: A compiled `keras.Model`.
-        who: Who asks, for the message.
-    """
+    """Raises ValueError, in the name of `who`, for strategies that fail."""
     strategy = model.distribute_strategy
     is_mirrored = isinstance(
         strategy,

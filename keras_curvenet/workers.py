@@ -26,18 +26,10 @@ def is_chief(strategy):
 
 
 def function_of_workers(model, step_function):
-    """What Keras's `_make_function` makes, where several workers train.
+    """What runs a model's `train_step` or `test_step` on several workers.
 
-    Keras's own reduces the logs of a step over the workers, which fails
-    (keras#20585, keras#20329). Here they are those of this worker; the logs of
-    an epoch are of all of them.
-
-    Args:
-        model: A compiled `keras.Model`.
-        step_function: Its `train_step` or `test_step`.
-
-    Returns:
-        Function of an iterator to the logs of one step.
+    The logs of a step are those of this worker, since Keras can't reduce them
+    (keras#20585, keras#20329); the logs of an epoch are of all of them.
     """
     strategy = model.distribute_strategy
 
@@ -65,11 +57,10 @@ def sharded_by_data(dataset):
 def refuse_different_workers(strategy, what, facts):
     """Raises ValueError on every worker where they are not alike.
 
-    All of them wait here for each other.
+    All of them wait here for each other. Without workers, this does nothing.
 
     Args:
-        strategy: A `tf.distribute.Strategy`. Only with workers is something
-            compared.
+        strategy: A `tf.distribute.Strategy`.
         what: String, what should be the same, for the message.
         facts: Dict from names to strings or bytes, the same names on all.
     """

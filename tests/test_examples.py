@@ -127,6 +127,19 @@ def test_distributed_workers(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"probe", "allocate"}
 
 
+def test_as_published():
+    printed = run("as_published.py", "--seeds=0")
+    rows = re.findall(
+        r"^(\w[^\d\n]+?) +(\d\.\d{3}) +(\d\.\d{3})$", printed, re.M
+    )
+    assert [name for name, _, _ in rows] == [
+        "plain",
+        "Meta-Weight-Net",
+        "CurveNet as published",
+    ]
+    assert all(0.0 <= float(last) <= float(best) for _, last, best in rows)
+
+
 REPORTS = {  # The table that a script leaves: its rows and some columns.
     "correct_labels.py": (898, {"suggested_label", "corrected_by_person"}),
     "image_folder.py": (1797, {"path", "class", "suggested_class", "score"}),

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 import keras_curvenet as kcn
 from keras_curvenet.probing.curve_folder import CurveFolder
-from keras_curvenet.probing.recorded_columns import RecordedColumns
+from keras_curvenet.probing.curve_folder import RecordedColumns
 
 hypothesis.settings.register_profile(
     "short", max_examples=20, deadline=None, derandomize=True

@@ -59,11 +59,15 @@ class StepProblems(ProblemCounts):
 
     def count(self, invalid, changed, is_finite):
         """Adds the problems of a batch: bools `(batch,)`, and a scalar one."""
-        of_samples = sum_of_all_replicas(
-            tf.stack([tf.math.count_nonzero(x) for x in (invalid, changed)])
+        found = tf.stack([tf.math.count_nonzero(x) for x in (invalid, changed)])
+        found = sum_of_all_replicas(found)
+        self.add(
+            {
+                "invalid inputs": found[0],
+                "changed labels": found[1],
+                "steps left out": tf.logical_not(is_finite),
+            }
         )
-        of_steps = tf.cast(tf.logical_not(is_finite), tf.int64)
-        self.add(tf.concat([of_samples, [of_steps]], axis=0))
 
 
 class AllocatingPhases(keras.callbacks.Callback):

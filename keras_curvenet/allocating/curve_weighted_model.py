@@ -25,7 +25,7 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import compile_arguments_of
-from keras_curvenet.probing.batch_specs import refuse_endless_epoch
+from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 from keras_curvenet.probing.recorded_training import raise_if_about_labels
 from keras_curvenet.probing.sample_ids import without_sample_ids
 from keras_curvenet.replicas import apply_if_finite
@@ -80,7 +80,7 @@ class CurveWeightedModel(keras.Model):
     base_model = Sequential([Input((4,)), layers.Dense(2, "softmax")])
     weighted = kcn.CurveWeightedModel(base_model)
     weighted.compile("sgd", "sparse_categorical_crossentropy")
-    weighted.fit(x, y, epochs=2, loss_curves=curves)
+    weighted.fit(x, y, loss_curves=curves, meta_data=(x[:16], y[:16]))
     ```
     """
 

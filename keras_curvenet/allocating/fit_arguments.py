@@ -14,8 +14,8 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
-from keras_curvenet.probing.batch_specs import check_batch_spec
 from keras_curvenet.probing.distributed_data import build_from_spec
+from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.sample_ids import num_samples_of

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_quality import estimate_class_counts
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
-from keras_curvenet.probing.epoch_order import made_anew
+from keras_curvenet.probing.epoch_order import remade_each_pass
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import rows_of_arrays
 
@@ -147,7 +147,7 @@ def _batches_of_dataset(dataset, batch_size, num_classes):
 
 def _endless(dataset, buffer_size):
     """Repeats a dataset, shuffled anew each time, in the same way by epoch."""
-    return made_anew(
+    return remade_each_pass(
         lambda seed: dataset.shuffle(
             buffer_size, seed=seed, reshuffle_each_iteration=True
         ).repeat(),

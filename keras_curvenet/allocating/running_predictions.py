@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.probing.label_margins import label_margins
+from keras_curvenet.probing.class_predictions import label_margins
 from keras_curvenet.replicas import of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.probing.filled_curves import never_seen
 
 
@@ -26,7 +27,7 @@ def as_numbers(curves: npt.ArrayLike, argument: str) -> npt.NDArray[np.float32]:
         ) from error
 
 
-def checked_margins(
+def as_margins(
     margins: npt.ArrayLike, values: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Float32 margins of the shape of `values`; ValueError where not."""
@@ -46,17 +47,11 @@ def checked_margins(
     return margins
 
 
-def checked_labels(
+def as_labels(
     labels: npt.ArrayLike, losses: list[npt.NDArray[np.float32]]
 ) -> npt.NDArray[np.int64]:
     """Int64 labels `(num_samples,)`; ValueError where they are not that."""
-    labels = np.array(labels)
-    if labels.shape != losses[0].shape:
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected one label for each "
-            f"of {len(losses[0])} samples. Received: labels of shape "
-            f"{labels.shape}."
-        )
+    labels = as_rows("labels", labels, len(losses[0]))
     if labels.dtype.kind not in "iub":
         is_float = labels.dtype.kind == "f" and np.isfinite(labels).all()
         if not is_float or (labels % 1 != 0).any():
@@ -91,7 +86,7 @@ def refuse_margins_of_unseen(
         )
 
 
-def checked_num_classes(
+def as_num_classes(
     num_classes: int | None, labels: npt.NDArray[np.int64]
 ) -> int:
     """Int number of classes; ValueError where labels do not fit into it."""

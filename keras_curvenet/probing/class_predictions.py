@@ -1,6 +1,7 @@
-"""How a classifier's predictions are read: as logits or probabilities."""
+"""How predictions are read: as logits, probabilities, and margins."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # What these names and functions get are probabilities.
@@ -15,15 +16,10 @@ _CROSSENTROPIES = (
 
 
 def are_logits(loss):
-    """Whether predictions are logits, as the loss on them says.
+    """Whether the compiled `loss` of one output takes predictions as logits.
 
-    Args:
-        loss: What a model of one output was compiled with as `loss`.
-
-    Returns:
-        True for logits, False for probabilities, and None where the loss does
-        not tell: it is neither one of Keras's crossentropies, nor has it an
-        attribute `from_logits`.
+    None where it does not tell: it is neither one of Keras's crossentropies,
+    nor has it an attribute `from_logits`.
     """
     loss = keras.tree.flatten(loss)[0]
     if isinstance(loss, str):
@@ -36,12 +32,7 @@ def are_logits(loss):
 
 
 def predictions_spec(model, x_spec):
-    """What a model predicts for inputs of a spec, as symbolic tensors.
-
-    Args:
-        model: A built `keras.Model`.
-        x_spec: Structure of `tf.TensorSpec`.
-    """
+    """What a built model predicts for inputs of a spec: symbolic tensors."""
     inputs = keras.tree.map_structure(
         lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), x_spec
     )
@@ -55,7 +46,7 @@ def class_columns(y_pred, from_logits):
         y_pred: Predictions `(batch, num_classes)`; or `(batch,)` or
             `(batch, 1)`, one number for two classes, which becomes two: the
             logits 0 and z, or the probabilities 1 - p and p.
-        from_logits: Bool. Whether they are logits, not probabilities.
+        from_logits: Bool.
     """
     y_pred = tf.cast(y_pred, tf.float32)
     if len(y_pred.shape) == 1:
@@ -64,3 +55,70 @@ def class_columns(y_pred, from_logits):
         return y_pred
     first = tf.zeros_like(y_pred) if from_logits else 1.0 - y_pred
     return tf.concat([first, y_pred], axis=1)
+
+
+def predicted_probabilities(loss, y_pred):
+    """Float32 `(batch, num_classes)`: the probabilities of the classes.
+
+    Args:
+        loss: What the model was compiled with as `loss`. Where it does not
+            tell, predictions are taken for probabilities.
+        y_pred: The model's predictions for a batch, of one output and
+            position; ValueError where there are several.
+    """
+    outputs = keras.tree.flatten(y_pred)
+    if len(outputs) != 1 or len(outputs[0].shape) not in (1, 2):
+        shapes = [tuple(output.shape) for output in outputs]
+        raise ValueError(
+            "Invalid value for argument `record_predictions`. Expected True "
+            "only for a classifier with one output of shape (batch, "
+            f"num_classes). Received: outputs of shapes {shapes}. Leave it "
+            "out."
+        )
+    from_logits = bool(are_logits(loss))
+    predictions = class_columns(outputs[0], from_logits)
+    return tf.nn.softmax(predictions) if from_logits else predictions
+
+
+def label_margins(y_pred, labels, from_logits):
+    """The margin of every sample of a batch.
+
+    It is the log-probability of the given label minus the largest one of the
+    other classes: the difference of their logits. Where it is negative, the
+    model believes in another class.
+
+    Reference: [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
+
+    Args:
+        y_pred: Predictions, as of `class_columns`.
+        labels: Int `(batch,)`: the given class.
+        from_logits: Bool. Probabilities are clipped at
+            `keras.config.epsilon()`.
+
+    Returns:
+        Float32 `(batch,)`; -inf where a prediction is not finite.
+    """
+    scores = class_columns(y_pred, from_logits)
+    usable = tf.reduce_all(tf.math.is_finite(scores), axis=1)
+    if not from_logits:
+        scores = tf.math.log(tf.maximum(scores, keras.config.epsilon()))
+    given = tf.one_hot(labels, scores.shape[1], True, False, dtype=tf.bool)
+    margins = tf.reduce_sum(tf.where(given, scores, 0.0), axis=1)
+    margins -= tf.reduce_max(tf.where(given, -np.inf, scores), axis=1)
+    return tf.where(usable, margins, -np.inf)
+
+
+def margins_if_told(loss, y_pred, labels, num_classes):
+    """The margins of a batch, or None where the model does not tell them.
+
+    Args:
+        loss: What the model was compiled with as `loss`.
+        y_pred: The model's predictions for the batch.
+        labels, num_classes: What `observed_labels` read from the targets. With
+            one class, or classes that are not the outputs, there are none.
+    """
+    from_logits = are_logits(loss)
+    if from_logits is None or num_classes is None or num_classes < 2:
+        return None
+    (y_pred,) = keras.tree.flatten(y_pred)  # Classes come from one output.
+    return label_margins(y_pred, labels, from_logits)

@@ -3,20 +3,45 @@
 import json
 import os
 import re
+from typing import NamedTuple
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from keras_curvenet.probing.folder_lock import FolderLock
-from keras_curvenet.probing.recorded_columns import RecordedColumns
+from keras_curvenet.probing.folder_lock import LockedFolder
 from keras_curvenet.probing.whole_files import whole_file
 
 _FORMAT_VERSION = 1
 _MANIFEST = "curves.json"
-_DTYPES = np.float32, np.float16
 _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
 
 
-class CurveFolder:
+class RecordedColumns(NamedTuple):
+    """What a probe has recorded so far.
+
+    Attributes:
+        losses: List of float32 `(num_samples,)`, one for each epoch.
+        margins: List of the same form, or None.
+        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
+        num_classes: Int, or None for the largest label plus one.
+    """
+
+    losses: list[npt.NDArray[np.float32]]
+    margins: list[npt.NDArray[np.float32]] | None
+    labels: npt.NDArray[np.int64]
+    num_classes: int | None
+
+    def first(self, num_epochs: int) -> Self:
+        """The columns of the first epochs; those of none may have margins."""
+        margins = self.margins and self.margins[:num_epochs]
+        return self._replace(
+            losses=self.losses[:num_epochs],
+            margins=margins if num_epochs else [],
+        )
+
+
+class CurveFolder(LockedFolder):
     """A folder with one `.npy` file for each epoch's losses and margins.
 
     What an epoch's end costs does not grow with the epochs before it, and what
@@ -25,50 +50,24 @@ class CurveFolder:
 
     Args:
         path: Path of the folder.
-        dtype: "float32" or "float16", of the columns that are written. Those
-            that are read may have either.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], dtype: str = "float32"
-    ) -> None:
-        self.path = os.fspath(path)
-        self.dtype = dtype
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, "filepath", "records")
         # The files of each epoch: losses, margins or None.
         self._epochs: list[tuple[str, str | None]] = []
         self._columns: list[tuple] = []  # What was written there, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
-        self._lock = FolderLock(self.path, "filepath", "records")
 
     def exists(self):
         """Bool: whether curves were written here."""
-        return os.path.exists(self._path_of(_MANIFEST))
-
-    def open(self):
-        """Makes the folder, and keeps other processes from writing into it.
-
-        Raises:
-            ValueError: If it can't be made or written into, or another process
-                records into it.
-        """
-        self._lock.open()
-
-    def close(self):
-        """Lets other processes write."""
-        self._lock.close()
+        return os.path.exists(self.path_of(_MANIFEST))
 
     def load(self) -> RecordedColumns:
-        """The recorded columns, mapped into memory.
-
-        Returns:
-            `RecordedColumns`.
-
-        Raises:
-            ValueError: If a file is missing, damaged or of another version.
-        """
+        """The recorded columns, mapped into memory; ValueError if damaged."""
         try:
-            with open(self._path_of(_MANIFEST), encoding="utf-8") as file:
+            with open(self.path_of(_MANIFEST), encoding="utf-8") as file:
                 manifest = json.load(file)
             version = manifest["format_version"]
             if version != _FORMAT_VERSION:
@@ -76,10 +75,10 @@ class CurveFolder:
             num_samples = int(manifest["num_samples"])
             num_classes = manifest["num_classes"]
             epochs = [tuple(names) for names in manifest["epochs"]]
-            labels = self._array(manifest["labels"], [np.int64], num_samples)
+            labels = self._array(manifest["labels"], np.int64, num_samples)
             columns = [
                 tuple(
-                    name and self._array(name, _DTYPES, num_samples)
+                    name and self._array(name, np.float32, num_samples)
                     for name in (losses, margins)
                 )
                 for losses, margins in epochs
@@ -103,17 +102,14 @@ class CurveFolder:
         return RecordedColumns(losses, margins, np.array(labels), num_classes)
 
     def save(self, recorded):
-        """Writes the columns that are not there yet.
+        """Writes the columns that are not there yet, and maps them into memory.
 
         Args:
             recorded: `RecordedColumns`. Those that `load` or an earlier `save`
                 returned are not written again.
 
         Returns:
-            `RecordedColumns`, all of them mapped into memory.
-
-        Raises:
-            OSError: If they can't be written. The folder is as before then.
+            `RecordedColumns`. After an OSError, the folder is as before.
         """
         margins = recorded.margins or [None] * len(recorded.losses)
         pairs = list(zip(recorded.losses, margins, strict=True))
@@ -126,10 +122,8 @@ class CurveFolder:
         for epoch, pair in enumerate(pairs[kept:], start=kept):
             losses, margins = pair
             names = (
-                self._write("losses", epoch, self._stored(losses)),
-                None
-                if margins is None
-                else self._write("margins", epoch, self._stored(margins)),
+                self._write("losses", epoch, losses),
+                self._write("margins", epoch, margins),
             )
             epochs.append(names)
             columns.append(tuple(name and self._mapped(name) for name in names))
@@ -144,7 +138,7 @@ class CurveFolder:
             "epochs": epochs,
             "num_written": self._num_written,
         }
-        with whole_file(self._path_of(_MANIFEST)) as file:
+        with whole_file(self.path_of(_MANIFEST)) as file:
             file.write(json.dumps(manifest).encode())
         self._epochs, self._columns = epochs, columns
         self._labels, self._labels_file = recorded.labels, labels_file
@@ -155,33 +149,26 @@ class CurveFolder:
         )
 
     def _write(self, kind, epoch, column):
-        """Writes one array; returns its file's name."""
+        """Writes one array; returns its file's name, or None."""
+        if column is None:
+            return None
         name = f"{kind}-{epoch:05d}-{self._num_written}.npy"
         self._num_written += 1
-        with whole_file(self._path_of(name)) as file:
+        with whole_file(self.path_of(name)) as file:
             np.save(file, column, allow_pickle=False)
         return name
 
-    def _stored(self, column):
-        """The column as it is written; what is finite remains so."""
-        if self.dtype == "float32":
-            return column
-        largest = np.finfo(self.dtype).max
-        limited = np.clip(column, -largest, largest)
-        limited = np.where(np.isinf(column), column, limited)
-        return limited.astype(self.dtype)
-
-    def _array(self, name, dtypes, num_samples):
+    def _array(self, name, dtype, num_samples):
         """An array mapped into memory; ValueError where it is another."""
         if not _OWN_FILES.fullmatch(name):
             raise ValueError(f"a file of the name {name!r}")
         array = self._mapped(name)
-        if array.dtype not in dtypes or array.shape != (num_samples,):
+        if array.dtype != dtype or array.shape != (num_samples,):
             raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
         return array
 
     def _mapped(self, name):
-        return np.load(self._path_of(name), mmap_mode="r", allow_pickle=False)
+        return np.load(self.path_of(name), mmap_mode="r", allow_pickle=False)
 
     def _remove_others(self):
         """Removes files of replaced epochs, and what a crash left."""
@@ -189,7 +176,4 @@ class CurveFolder:
         for name in os.listdir(self.path):
             is_own = _OWN_FILES.fullmatch(name.split(".npy")[0] + ".npy")
             if is_own and name not in used:
-                os.unlink(self._path_of(name))
-
-    def _path_of(self, name):
-        return os.path.join(self.path, name)
+                os.unlink(self.path_of(name))

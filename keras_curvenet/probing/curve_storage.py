@@ -4,40 +4,21 @@ import os
 import tempfile
 
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.loss_curves import LossCurves
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 
 
-def storage_at(filepath, dtype="float32"):
-    """Where curves are kept, of what `LossCurveRecorder` is given.
-
-    Args:
-        filepath: Path, or None.
-        dtype: "float32", or "float16" with the path of a folder.
+def storage_at(filepath):
+    """Where curves are kept: what `LossCurveRecorder(filepath)` stands for.
 
     Returns:
         A `CurveFile` where the path ends with `.npz`, a `CurveFolder`, or None.
-
-    Raises:
-        ValueError: If `dtype` is another, or does not go with the path.
     """
-    path = None if filepath is None else os.fspath(filepath)
-    is_file = path and (path.endswith(".npz") or os.path.isfile(path))
-    has_folder = path and not is_file
-    if dtype not in ("float32", "float16"):
-        raise ValueError(
-            "Invalid value for argument `dtype`. Expected 'float32' or "
-            f"'float16'. Received: dtype={dtype!r}."
-        )
-    if dtype == "float16" and not has_folder:
-        raise ValueError(
-            "Invalid value for argument `dtype`. Expected 'float16' only with "
-            "`filepath`, the path of a folder. Received: dtype='float16', "
-            f"filepath={filepath!r}. Pass a path that does not end with '.npz'."
-        )
-    if path is None:
+    if filepath is None:
         return None
-    return CurveFile(path) if is_file else CurveFolder(path, dtype)
+    path = os.fspath(filepath)
+    is_file = path.endswith(".npz") or os.path.isfile(path)
+    return CurveFile(path) if is_file else CurveFolder(path)
 
 
 class CurveFile:

@@ -4,31 +4,37 @@ import collections
 
 import tensorflow as tf
 
+from keras_curvenet import private_names
+
+# Attributes of datasets that are made here.
 _MADE_FROM = "_keras_curvenet_made_from"
+_NUM_PASSES = "_keras_curvenet_num_passes"
 
 # Transformations that may run for several elements at once.
 _PARALLEL = "Parallel", "Map", "Interleave"
 
 
-def made_from(dataset, source):
+def note_source(dataset, source):
     """Notes what a dataset is made from, which TensorFlow does not know."""
     setattr(dataset, _MADE_FROM, source)
 
 
-def order_changes(dataset, source):
-    """Notes that a dataset has the elements of another in a changing order.
+def note_passes(dataset, num_passes):
+    """Notes a variable that decides the order of a dataset's next pass."""
+    setattr(dataset, _NUM_PASSES, num_passes)
 
-    TensorFlow does not know of it where a function makes the dataset.
-    """
-    made_from(dataset, source)
-    dataset._reshuffle_each_iteration = True  # As of TensorFlow's `shuffle`.
+
+def passes_behind(dataset):
+    """List of the variables of `note_passes` that a dataset depends on."""
+    nodes = all_behind(dataset)
+    return [getattr(n, _NUM_PASSES) for n in nodes if hasattr(n, _NUM_PASSES)]
 
 
 def inputs_of(dataset):
     """The datasets that a dataset is made from."""
     if hasattr(dataset, _MADE_FROM):
         return [getattr(dataset, _MADE_FROM)]
-    return dataset._inputs()  # TensorFlow has no public name.
+    return private_names.inputs_of(dataset)
 
 
 def all_behind(dataset):
@@ -41,15 +47,6 @@ def all_behind(dataset):
             seen.add(id(node))
             yield node
             queue.extend(inputs_of(node))
-
-
-def shards_of(dataset):
-    """List of `(num_shards, index)`, where parts were taken by `shard`."""
-    return [
-        (int(node._num_shards), int(node._index))
-        for node in all_behind(dataset)
-        if type(node).__name__ == "_ShardDataset"
-    ]
 
 
 def is_deterministic(dataset):
@@ -74,7 +71,7 @@ def refuse_changing_order(origin, keeps_order, argument):
         node = queue.pop()
         if type(node).__name__ == "CacheDataset":
             continue  # A cache is filled once: its order is settled.
-        if getattr(node, "_reshuffle_each_iteration", False):
+        if private_names.reshuffles(node) or hasattr(node, _NUM_PASSES):
             raise ValueError(
                 f"Invalid value for argument `{argument}`. Expected sample ids "
                 "that name the same samples in every epoch. Received: a "
@@ -100,7 +97,7 @@ def _keeps_order(node, by_default):
     name = type(node).__name__
     if not any(part in name for part in _PARALLEL):
         return True
-    said = getattr(node, "_deterministic", None)
+    said = private_names.said_deterministic(node)
     if said is None and name == "_ParallelInterleaveDataset":
         said = _said_in_graph(node)
     return said == "true" or (said != "false" and by_default)
@@ -118,4 +115,4 @@ def _said_in_graph(node):
         for operation in graph.node
         if operation.op.startswith("ParallelInterleave")
     ]
-    return said[-1]  # Its own comes after those of what it is made from.
+    return said[-1]  # Its own comes after those of what it is made of.

@@ -5,8 +5,11 @@ import functools
 import keras
 import tensorflow as tf
 
+from keras_curvenet.private_names import build_symbolically
+from keras_curvenet.private_names import dataset_of
+from keras_curvenet.private_names import replace_made_functions
+from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.class_predictions import predictions_spec
-from keras_curvenet.probing.dataset_graph import shards_of
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
@@ -22,26 +25,23 @@ def build_from_spec(model, dataset):
     """Builds a model under a strategy from what its data is said to be.
 
     Keras builds it from the mean of a batch over the replicas, which fails
-    where their parts differ in size (keras#19246), or hold sample ids.
+    where their parts differ in size (keras#19246), or hold sample ids. The
+    model keeps the dataset.
     """
+    setattr(model, _DATASET, dataset)
     spec = dataset.element_spec
     if has_sample_ids(spec):
         spec = spec[:3]
     with model.distribute_strategy.scope():
-        model._symbolic_build(data_batch=spec)
+        build_symbolically(model, spec)
 
 
 def refuse_different_data(strategy, dataset):
-    """Raises ValueError where workers have other data, or in another order.
-
-    Args:
-        strategy: A `tf.distribute.Strategy`.
-        dataset: Batches `(x, y, ...)`, with sample ids or not.
-    """
+    """Raises ValueError where workers have other batches, or another order."""
     if not has_workers(strategy):
         return
     policy = dataset.options().experimental_distribute.auto_shard_policy
-    with passes_unchanged():
+    with passes_unchanged(dataset):
         first = next(dataset.take(1).as_numpy_iterator(), ())
     # Inputs may be augmented at random, by each worker for itself.
     compared = keras.tree.flatten(first[1:2] + first[3:4])
@@ -51,7 +51,6 @@ def refuse_different_data(strategy, dataset):
         {
             "its size": str(int(dataset.cardinality())),
             "its form": str(dataset.element_spec),
-            "its `shard`": str(shards_of(dataset)),
             "its first batch": b"".join(part.tobytes() for part in compared),
         },
     )
@@ -70,16 +69,17 @@ def remember_dataset(model):
     if hasattr(model, _DATASET):
         return
 
-    def build(iterator=None, data_batch=None):
+    def build(iterator):
         dataset = iterator.data_adapter.get_tf_dataset()
-        setattr(model, _DATASET, dataset)
         refuse_different_data(model.distribute_strategy, dataset)
         build_from_spec(model, dataset)
 
     setattr(model, _DATASET, None)
-    model._maybe_symbolic_build = build
+    replace_symbolic_build(model, build)
     if has_workers(model.distribute_strategy):
-        model._make_function = functools.partial(function_of_workers, model)
+        replace_made_functions(
+            model, functools.partial(function_of_workers, model)
+        )
 
 
 def num_outputs(model, x_spec):
@@ -88,19 +88,23 @@ def num_outputs(model, x_spec):
     return output.shape[-1] if len(output.shape) > 1 else 1
 
 
-def dataset_behind(iterator, model):
-    """The dataset that `model.fit` steps through."""
+def dataset_behind(model, iterator=None):
+    """The dataset that `model.fit` steps through.
+
+    Args:
+        model: A model that is fitted.
+        iterator: What `fit` reads, needed on one device.
+    """
     if has_strategy(model):
         dataset = getattr(model, _DATASET, None)
         if dataset is None:
             raise ValueError(
-                "Expected `recorder.set_model(model)` to be called before "
-                f"`fit`. Received: model '{model.name}' under a strategy, "
-                "without that call."
+                "Expected `set_model(model)` of the LossCurveRecorder or "
+                "BackupAndResume to be called before `fit`. Received: model "
+                f"'{model.name}' under a strategy, without that call."
             )
         return dataset
-    # No public name leads from an iterator back to its dataset.
-    dataset = getattr(iterator, "_dataset", None)
+    dataset = dataset_of(iterator)
     if dataset is None:
         raise ValueError(
             "Invalid value for argument `x`. Expected `model.fit` to be given "
@@ -109,3 +113,42 @@ def dataset_behind(iterator, model):
             "`keras_curvenet.with_sample_ids((x, y)).batch(...)`."
         )
     return dataset
+
+
+def check_batch_spec(spec, argument="x"):
+    """Raises ValueError unless batches with ids can be trained on."""
+    x, y, _, sample_id = spec
+    if not sample_id.dtype.is_integer:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected int sample "
+            f"ids, as `with_sample_ids` gives them. Received: ids of dtype "
+            f"{sample_id.dtype.name}. Keep names in an array of your own, "
+            "which the ids index."
+        )
+    if sample_id.shape.rank == 0 or any(
+        leaf.shape.rank == 0 for leaf in keras.tree.flatten(x)
+    ):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a batched "
+            f"dataset. Received: elements of {spec}. Call `batch` on it."
+        )
+    for target in keras.tree.flatten(y):
+        if target.dtype.name == "string":
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected numbers as "
+                "targets. Received: targets of dtype string. Number the "
+                "classes, for example by `np.unique(labels, "
+                "return_inverse=True)` or `keras.layers.StringLookup`."
+            )
+
+
+def refuse_endless_epoch(dataset, steps_per_epoch):
+    """Raises ValueError where an epoch has no end, which Keras accepts."""
+    endless = tf.data.INFINITE_CARDINALITY
+    if steps_per_epoch is None and int(dataset.cardinality()) == endless:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected a dataset that ends, or "
+            "`fit(..., steps_per_epoch=...)`. Received: one that repeats "
+            "without end, and steps_per_epoch=None. Leave `repeat` out, or "
+            "give the number of steps."
+        )

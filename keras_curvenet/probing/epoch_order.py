@@ -2,26 +2,21 @@
 
 import contextlib
 import random
-import weakref
 
 import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.probing.dataset_graph import order_changes
-
-# Of every dataset made here: how many passes were made over it.
-_PASSES: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+from keras_curvenet.probing.dataset_graph import note_passes
+from keras_curvenet.probing.dataset_graph import note_source
+from keras_curvenet.probing.dataset_graph import passes_behind
 
 
 def shuffle_by_epoch(dataset, buffer_size, seed=0):
     """Shuffles a dataset anew in every epoch, in an order that can be repeated.
 
-    `Dataset.shuffle` draws each epoch's order from a generator that lives in
-    the process, so that training which is started again sees other orders.
-    Here the order is that of the seed and of how many passes were made before,
-    which `BackupAndResume` sets to the number of the epoch.
-
-    Use it after `with_sample_ids`, in place of `shuffle`.
+    Use it after `with_sample_ids`, in place of `shuffle`, whose orders change
+    when training is started again. Here they depend on the seed and on how many
+    passes were made, which `BackupAndResume` sets to the epoch's number.
 
     Args:
         dataset: A `tf.data.Dataset`.
@@ -32,10 +27,6 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
 
     Returns:
         A `tf.data.Dataset` of the same elements.
-
-    Raises:
-        TypeError: If `dataset` is no `tf.data.Dataset`.
-        ValueError: If `buffer_size` or `seed` is out of range.
 
     Example:
 
@@ -57,7 +48,7 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
     as_int("buffer_size", buffer_size, 1)
     if seed is not None:
         as_int("seed", seed, 0)
-    return made_anew(
+    return remade_each_pass(
         lambda epoch_seed: dataset.shuffle(
             buffer_size, seed=epoch_seed, reshuffle_each_iteration=False
         ),
@@ -66,8 +57,8 @@ def shuffle_by_epoch(dataset, buffer_size, seed=0):
     )
 
 
-def made_anew(make_dataset, like, seed):
-    """A dataset that is made anew in each pass, with another seed.
+def remade_each_pass(make_dataset, like, seed):
+    """A dataset that is made anew for each pass over it, with another seed.
 
     The next pass is that of epoch 0 at first, and `set_epoch` says otherwise.
 
@@ -78,40 +69,40 @@ def made_anew(make_dataset, like, seed):
     """
     if seed is None:
         seed = random.randrange(2**31)
-    passes = tf.Variable(-1, dtype=tf.int64, trainable=False)
-    _PASSES[id(passes)] = passes
+    num_passes = tf.Variable(-1, dtype=tf.int64, trainable=False)
     # Two seeds share no order before a billion epochs.
     first_seed = int(seed) * 1_000_000_007
 
     def next_seed(_):
-        return first_seed + passes.assign_add(1)
+        return first_seed + num_passes.assign_add(1)
 
-    def made(epoch_seed):
+    def remade(epoch_seed):
         # The seed of this function's graph, in place of a global one: if that
         # is 0, TensorFlow takes the other for a Python number.
         tf.random.set_seed(1)
         return make_dataset(epoch_seed)
 
     dataset = tf.data.Dataset.from_tensors(0).map(next_seed)
-    dataset = dataset.flat_map(made)
+    dataset = dataset.flat_map(remade)
     size = like.cardinality()
     if size != tf.data.UNKNOWN_CARDINALITY:  # As after `unbatch`.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(size))
     dataset = dataset.with_options(like.options())
-    order_changes(dataset, like)
+    note_source(dataset, like)
+    note_passes(dataset, num_passes)
     return dataset
 
 
 @contextlib.contextmanager
-def passes_unchanged():
-    """Lets a look at the data leave the order of later passes as it is."""
-    before = [(passes, passes.numpy()) for passes in list(_PASSES.values())]
+def passes_unchanged(dataset):
+    """Lets a look at a dataset leave the order of its later passes as it is."""
+    before = [(passes, passes.numpy()) for passes in passes_behind(dataset)]
     yield
     for passes, number in before:
         passes.assign(number)
 
 
-def set_epoch(epoch):
-    """Lets the next pass over each of these datasets be that of an epoch."""
-    for passes in list(_PASSES.values()):
+def set_epoch(dataset, epoch):
+    """Lets the next pass over a dataset be that of an epoch."""
+    for passes in passes_behind(dataset):
         passes.assign(epoch - 1)

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.probing.observed_labels import LABEL_ADVICE
+from keras_curvenet.probing.problem_counts import ProblemCounts
 from keras_curvenet.replicas import variable_of_all_replicas
 
 
@@ -11,32 +13,33 @@ class EpochRecord:
 
     Args:
         num_samples: Int, the number of sample ids.
-    """
 
-    _PROBLEMS = ("written", "out of range", "invalid labels", "changed labels")
+    Attributes:
+        losses, margins, labels: Variables `(num_samples,)`.
+        multi_hot: Bool variable, whether a target had not exactly one class.
+        problems: `ProblemCounts` of the epoch.
+    """
 
     def __init__(self, num_samples):
         self.num_samples = num_samples
-        self.losses = variable_of_all_replicas(
-            tf.fill([num_samples], np.float32(np.nan))
-        )
-        self.margins = variable_of_all_replicas(
-            tf.fill([num_samples], np.float32(np.nan))
-        )
+        nothing = tf.fill([num_samples], np.float32(np.nan))
+        self.losses = variable_of_all_replicas(nothing)
+        self.margins = variable_of_all_replicas(nothing)
         self.labels = variable_of_all_replicas(
             tf.fill([num_samples], np.int64(-1))
         )
-        self._counts = variable_of_all_replicas(
-            tf.zeros([len(self._PROBLEMS)], tf.int64)
+        self.problems = ProblemCounts(
+            ("written", "out of range", "invalid labels", "changed labels")
         )
-        self._multi_hot = variable_of_all_replicas(False)
+        self.multi_hot = variable_of_all_replicas(False)
         self._predictions, self._summed = None, None
 
     def clear(self):
         """Forgets what the epoch before wrote, and keeps the labels."""
-        self.losses.assign(tf.fill([self.num_samples], np.float32(np.nan)))
-        self.margins.assign(tf.fill([self.num_samples], np.float32(np.nan)))
-        self._counts.assign(tf.zeros_like(self._counts))
+        nothing = tf.fill([self.num_samples], np.float32(np.nan))
+        self.losses.assign(nothing)
+        self.margins.assign(nothing)
+        self.problems.clear()
         if self._predictions is not None:
             self._predictions.assign(tf.zeros_like(self._predictions))
 
@@ -45,28 +48,27 @@ class EpochRecord:
 
         `margins` is None where there are none.
         """
-        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
-        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
+        in_range, rows = self._rows(sample_ids)
         earlier = tf.gather(self.labels, rows)
         # Argmax means nothing on multi-hot rows, and they need no label.
-        is_multi_hot = self._multi_hot | tf.reduce_any(not_one_hot)
+        is_multi_hot = self.multi_hot | tf.reduce_any(not_one_hot)
         changed = (earlier >= 0) & (earlier != labels) & in_range
         changed &= tf.logical_not(is_multi_hot)
         losses = tf.where(tf.math.is_finite(losses), losses, np.inf)
-        # An id out of range ends the epoch with an error (there is no way to
-        # raise one inside XLA); until then it overwrites nothing.
-        losses = tf.where(in_range, losses, tf.gather(self.losses, rows))
-        labels = tf.where(in_range & ~invalid & ~changed, labels, earlier)
-        self.losses.scatter_update(tf.IndexedSlices(losses, rows))
-        self.labels.scatter_update(tf.IndexedSlices(labels, rows))
+        _write_rows(self.losses, rows, losses, in_range)
+        _write_rows(self.labels, rows, labels, in_range & ~invalid & ~changed)
         if margins is not None:
             margins = tf.where(tf.math.is_finite(margins), margins, -np.inf)
-            margins = tf.where(in_range, margins, tf.gather(self.margins, rows))
-            self.margins.scatter_update(tf.IndexedSlices(margins, rows))
-        self._multi_hot.assign(is_multi_hot)
-        counted = (in_range, ~in_range, invalid, changed)
-        self._counts.assign_add(
-            tf.stack([tf.math.count_nonzero(flags) for flags in counted])
+            _write_rows(self.margins, rows, margins, in_range)
+        self.multi_hot.assign(is_multi_hot)
+        flags = {
+            "written": in_range,
+            "out of range": ~in_range,
+            "invalid labels": invalid,
+            "changed labels": changed,
+        }
+        self.problems.add(
+            {name: tf.math.count_nonzero(flags[name]) for name in flags}
         )
 
     def write_predictions(self, sample_ids, probabilities):
@@ -74,22 +76,26 @@ class EpochRecord:
         if self._predictions is None:
             with tf.init_scope():
                 self.make_predictions(probabilities.shape[1])
+        in_range, rows = self._rows(sample_ids)
+        finite = tf.reduce_all(tf.math.is_finite(probabilities), axis=1)
+        usable = (in_range & finite)[:, tf.newaxis]
+        _write_rows(self._predictions, rows, probabilities, usable)
+
+    def _rows(self, sample_ids):
+        """Which ids are in range, and rows that are, for all of them.
+
+        An id out of range ends the epoch with an error (there is no way to
+        raise one inside XLA); until then it overwrites nothing.
+        """
         in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
-        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
-        earlier = tf.gather(self._predictions, rows)
-        usable = in_range & tf.reduce_all(
-            tf.math.is_finite(probabilities), axis=1
-        )
-        probabilities = tf.where(usable[:, tf.newaxis], probabilities, earlier)
-        self._predictions.scatter_update(tf.IndexedSlices(probabilities, rows))
+        return in_range, tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
 
     def make_predictions(self, num_classes):
         """Makes room for predictions, where there is none yet."""
-        if self._predictions is not None:
-            return
-        shape = [self.num_samples, num_classes]
-        self._predictions = variable_of_all_replicas(tf.zeros(shape))
-        self._summed = variable_of_all_replicas(tf.zeros(shape))
+        if self._predictions is None:
+            nothing = tf.zeros([self.num_samples, num_classes])
+            self._predictions = variable_of_all_replicas(nothing)
+            self._summed = variable_of_all_replicas(nothing)
 
     def arrays(self, within_epoch):
         """Dict of arrays from which `assign` makes the same record.
@@ -116,12 +122,13 @@ class EpochRecord:
 
     def _variables(self):
         """Dict from names to variables, or None where there are none."""
+        (counts,) = self.problems.variables
         return {
             "losses": self.losses,
             "margins": self.margins,
             "labels": self.labels,
-            "counts": self._counts,
-            "multi_hot": self._multi_hot,
+            "counts": counts,
+            "multi_hot": self.multi_hot,
             "predictions": self._predictions,
             "summed": self._summed,
         }
@@ -129,18 +136,13 @@ class EpochRecord:
     def known_margins(self):
         """Float32 `(num_samples,)`, or None where the epoch has no margins."""
         margins = self.margins.numpy()
-        if self.is_multi_hot() or np.isnan(margins).all():
+        if self.multi_hot.numpy() or np.isnan(margins).all():
             return None
         return margins
 
-    @property
-    def has_predictions(self):
-        """Bool: whether predictions were ever written."""
-        return self._predictions is not None
-
     def forget_predictions(self):
         """Forgets the sums over the epochs so far."""
-        if self.has_predictions:
+        if self._summed is not None:
             self._summed.assign(tf.zeros_like(self._summed))
 
     def add_predictions(self):
@@ -153,19 +155,48 @@ class EpochRecord:
             self._summed.assign_add(weight * self._predictions)
 
     def summed_predictions(self):
-        """Float32 `(num_samples, num_classes)`, weighted sums over epochs."""
-        return self._summed.numpy()
+        """Float32 `(num_samples, num_classes)`, sums over epochs, or None."""
+        return None if self._summed is None else self._summed.numpy()
 
-    def problems(self):
-        """Dict of what was counted in this epoch."""
-        return dict(
-            zip(self._PROBLEMS, self._counts.numpy().tolist(), strict=True)
+
+def _write_rows(variable, rows, values, usable):
+    """Writes values into a variable's rows, where they are usable."""
+    values = tf.where(usable, values, tf.gather(variable, rows))
+    variable.scatter_update(tf.IndexedSlices(values, rows))
+
+
+def refuse_problems(record, epoch):
+    """Raises ValueError where an `EpochRecord`, or None, can't be trusted."""
+    problems = record.problems.found() if record else {}
+    if not any(problems.values()):
+        raise ValueError(
+            "LossCurveRecorder recorded nothing in epoch "
+            f"{epoch + 1}. Expected batches with sample ids in the "
+            "training step. Received: none. Use one recorder per `fit`, "
+            "and a dataset that is not empty."
         )
-
-    def is_multi_hot(self):
-        """Bool: whether a target had another number of classes than one."""
-        return bool(self._multi_hot.numpy())
-
-    def set_multi_hot(self, is_multi_hot):
-        """Sets what earlier epochs showed."""
-        self._multi_hot.assign(is_multi_hot)
+    if problems["out of range"]:
+        raise ValueError(
+            "Expected sample ids from 0 to "
+            f"{record.num_samples - 1}. Received: "
+            f"{problems['out of range']} id(s) outside, in epoch "
+            f"{epoch + 1}. Do not change the ids that `with_sample_ids` "
+            "gave. The epoch was not recorded."
+        )
+    if problems["invalid labels"]:
+        raise ValueError(
+            "Expected targets that are class labels: integers from 0 to "
+            "the number of outputs - 1, one-hot rows, or binary targets in "
+            f"[0, 1]. Received: {problems['invalid labels']} target(s) of "
+            f"another kind in epoch {epoch + 1}. Correct them. If the "
+            f"targets are no classes: {LABEL_ADVICE} The epoch was not "
+            "recorded."
+        )
+    if problems["changed labels"]:
+        raise ValueError(
+            "Expected a sample id to name the same sample in every epoch. "
+            f"Received: {problems['changed labels']} id(s) whose label "
+            f"changed in epoch {epoch + 1}. The dataset's order differs "
+            "from epoch to epoch: call `with_sample_ids` before `shuffle`, "
+            "not after it. The epoch was not recorded."
+        )

@@ -71,9 +71,6 @@ def column_statistics(
         num_classes: Int.
         shrinkage: Float >= 0. As how many more samples of the overall mean a
             class's mean counts.
-
-    Returns:
-        `ColumnStatistics`.
     """
     counted = np.isfinite(column) & (labels >= 0)
     if counted.all():

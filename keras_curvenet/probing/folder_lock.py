@@ -4,34 +4,32 @@ import os
 import weakref
 
 
-class FolderLock:
+class LockedFolder:
     """A folder that only one process at a time writes into.
 
     Args:
         path: Path of the folder.
         argument: Name of the argument that it was given as.
-        purpose: What is written into it, for messages: "records" or alike.
+        purpose: What its process does, for messages: "records" or alike.
     """
 
     def __init__(self, path, argument, purpose):
-        self.path = path
+        self.path = os.fspath(path)
         self._argument = argument
         self._purpose = purpose
         self._close = None
 
-    def open(self):
-        """Makes the folder, and keeps other processes from writing into it.
+    def path_of(self, name):
+        """Path of a file in the folder."""
+        return os.path.join(self.path, name)
 
-        Raises:
-            ValueError: If it can't be made or written into, or another process
-                has it.
-        """
+    def open(self):
+        """Makes the folder, or raises ValueError where it can't be written."""
         if self._close is not None:
             return
         try:
             os.makedirs(self.path, exist_ok=True)
-            name = os.path.join(self.path, ".lock")
-            descriptor = os.open(name, os.O_CREAT | os.O_RDWR)
+            descriptor = os.open(self.path_of(".lock"), os.O_CREAT | os.O_RDWR)
         except OSError as error:
             raise ValueError(
                 f"Invalid value for argument `{self._argument}`. Expected a "

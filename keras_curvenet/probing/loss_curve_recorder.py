@@ -8,18 +8,16 @@ import numpy as np
 
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_path
-from keras_curvenet.probing.batch_specs import check_batch_spec
-from keras_curvenet.probing.batch_specs import refuse_endless_epoch
+from keras_curvenet.probing.class_predictions import margins_if_told
+from keras_curvenet.probing.class_predictions import predicted_probabilities
+from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.distributed_data import dataset_behind
 from keras_curvenet.probing.distributed_data import num_outputs
+from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 from keras_curvenet.probing.distributed_data import remember_dataset
-from keras_curvenet.probing.epoch_problems import refuse_problems
-from keras_curvenet.probing.label_margins import margins_if_told
+from keras_curvenet.probing.epoch_record import refuse_problems
 from keras_curvenet.probing.loss_curves import LossCurves
 from keras_curvenet.probing.observed_labels import observed_labels
-from keras_curvenet.probing.predicted_probabilities import (
-    predicted_probabilities,
-)
 from keras_curvenet.probing.recorded_training import record_training_steps
 from keras_curvenet.probing.recording import Recording
 from keras_curvenet.probing.sample_ids import is_weighted
@@ -32,75 +30,37 @@ from keras_curvenet.replicas import of_all_replicas
 class LossCurveRecorder(keras.callbacks.Callback):
     """Records every sample's loss in every epoch while `model.fit` runs.
 
-    Give it to an ordinary `fit` of an ordinary compiled model, on a dataset
-    made by `with_sample_ids`. The loss is taken inside the training step, from
-    the forward pass that is made anyway: in training mode, on the (augmented)
-    view the step saw, before the step's update, unweighted and without
-    regularization terms. With several outputs it is the sum weighted with the
-    compiled `loss_weights`; with several positions (time steps, pixels) the
-    mean over the unmasked ones.
+    The loss is that of the training step's own forward pass: before the update,
+    unweighted, without regularization, the mean over unmasked positions, the
+    sum over outputs weighted with `loss_weights`. Beside it stands the *margin*
+    where one output predicts classes: the log-probability of the given label
+    minus the largest one of the others.
 
-    Beside the loss stands the *margin*: the log-probability of the given label
-    minus the largest one of the other classes, from the same predictions. Where
-    it is negative, the model believes in another class. There are margins
-    where one output predicts the classes, the targets are one of them each
-    (without `label_fn`), and the loss is one of Keras's crossentropies or has
-    an attribute `from_logits`.
+    Each complete epoch appends one column. A `fit` with `initial_epoch=e` goes
+    on at column e. The model is as before after training. Under a
+    `tf.distribute` strategy, call `recorder.set_model(model)` before `fit`.
 
-    Each epoch appends one column. A `fit` with `initial_epoch=e` goes on at
-    column e, and drops what was recorded from there on, with a warning. An
-    interrupted epoch appends none. The model is as before after training.
-
-    Any model works whose training step calls `compute_loss`. The recorder
-    replaces the model's `train_step` and `compute_loss` while `fit` runs.
-    Validation data may have ids or not; `class_weight` can't be used.
-
-    Under `tf.distribute.MirroredStrategy` or `MultiWorkerMirroredStrategy`,
-    make and compile the model in the strategy's scope, and call
-    `recorder.set_model(model)` before `fit`: Keras looks at the data before it
-    tells callbacks of the model. Of several workers, all hold the curves, and
-    the chief writes them.
-
-    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    on the probing stage; margins:
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); margins:
     [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
 
     Args:
-        filepath: Where the curves are saved after every epoch, or None. A
-            path that ends with `.npz` is one file, written anew each time.
-            Any other is a folder, in which each epoch's columns are files of
-            their own, written once and mapped into memory afterwards: for
-            many samples and epochs. `LossCurves.load` reads both. A recorder
-            that has recorded nothing goes on from there when `fit` starts
-            with `initial_epoch` > 0, as after a crash. Where an epoch can't
-            be saved, training goes on with a warning.
+        filepath: Where the curves are saved after every epoch, or None: one
+            `.npz` file, or a folder with a file for each epoch. A new recorder
+            goes on from it, where `initial_epoch` > 0.
         label_fn: Function from a batch of targets to int class labels
-            `(batch,)`, traced into the training step, or None. By default
-            integer targets are the class, one-hot ones by argmax, binary ones
-            by 0.5; multi-hot and per-position targets and several outputs
-            count as one class.
-        record_predictions: Bool. Whether `mean_predictions` is recorded, for
-            suggestions of better labels. It takes 8 bytes per sample and
-            class, however many epochs. Defaults to False.
-        dtype: `"float32"`, or `"float16"` for half the space in a folder;
-            values beyond 65504 become that. What it does to label quality:
-            `benchmarks/RESULTS.md`, "Many samples".
+            `(batch,)`, or None: integer targets are the class, one-hot ones by
+            argmax, binary ones by 0.5; all others count as one class.
+        record_predictions: Bool, whether to record `mean_predictions`.
 
     Attributes:
-        loss_curves: `LossCurves` of the epochs recorded so far. Its `margins`
-            are None unless all of these epochs have margins.
-        mean_predictions: Float32 `(num_samples, num_classes)`: the class
-            probabilities of each sample in the training steps, averaged over
-            epochs that count by their median loss, since later the network
-            knows wrong labels by heart. The largest suggests a label. Rows of
-            zeros for samples that were never seen. Of the present process
-            only, since columns were last replaced: not in the file. With a
-            loss that has no `from_logits`, the outputs are taken as they are.
+        loss_curves: `LossCurves` of the epochs recorded so far.
+        mean_predictions: Float32 `(num_samples, num_classes)`: each sample's
+            class probabilities, averaged over this process's epochs, which
+            count by their median loss. Zeros for samples never seen.
 
     Raises:
-        ValueError: During `fit`, if the dataset has no sample ids, an id's
-            label changes between epochs, a target is no class label, the loss
-            gives no value per sample, or the training step never computes it.
+        ValueError: During `fit`, if data, targets, loss or training step are
+            not such that a class and a loss are known for each sample id.
 
     Example:
 
@@ -109,9 +69,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     import keras_curvenet as kcn
     import numpy as np
 
-    x = np.random.default_rng(0).normal(size=(64, 4))
-    y = (x[:, 0] > 0).astype("int32")
-    train = kcn.with_sample_ids((x, y))
+    train = kcn.with_sample_ids((np.ones((64, 4)), np.arange(64) % 2))
     model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
     recorder = kcn.LossCurveRecorder()
@@ -120,13 +78,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(
-        self,
-        filepath=None,
-        label_fn=None,
-        record_predictions=False,
-        dtype="float32",
-    ):
+    def __init__(self, filepath=None, label_fn=None, record_predictions=False):
         super().__init__()
         if label_fn is not None and not callable(label_fn):
             raise TypeError(
@@ -140,7 +92,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self.record_predictions = as_bool(
             "record_predictions", record_predictions
         )
-        self._recording = Recording(filepath, dtype)
+        self._recording = Recording(filepath)
         self._is_weighted = None
         self._traced_num_classes = None
         self._restore = None
@@ -158,14 +110,14 @@ class LossCurveRecorder(keras.callbacks.Callback):
     def mean_predictions(self):
         recorded = len(self._recording.columns.losses)
         record = self._recording.present
-        if not recorded or not (record and record.has_predictions):
+        sums = record and record.summed_predictions()
+        if not recorded or sums is None:
             raise ValueError(
                 "No predictions were recorded. Expected at least one complete "
                 "epoch with `LossCurveRecorder(record_predictions=True)`. "
                 f"Received: record_predictions={self.record_predictions}, "
                 f"{recorded} epochs."
             )
-        sums = record.summed_predictions()
         totals = sums.sum(axis=1, keepdims=True)
         return sums / np.where(totals > 0.0, totals, 1.0)
 
@@ -230,7 +182,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
         """
         self._recording.num_steps += 1
         if self._is_weighted is None:
-            dataset = dataset_behind(iterator, self.model)
+            dataset = dataset_behind(self.model, iterator)
             num_samples = num_samples_of(dataset)
             check_batch_spec(dataset.element_spec)
             refuse_endless_epoch(dataset, self.params.get("steps"))

@@ -12,23 +12,23 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.probing.checked_curves import as_labels
+from keras_curvenet.probing.checked_curves import as_margins
+from keras_curvenet.probing.checked_curves import as_num_classes
 from keras_curvenet.probing.checked_curves import as_numbers
-from keras_curvenet.probing.checked_curves import checked_labels
-from keras_curvenet.probing.checked_curves import checked_margins
-from keras_curvenet.probing.checked_curves import checked_num_classes
 from keras_curvenet.probing.checked_curves import refuse_margins_of_unseen
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.filled_curves import ColumnStatistics
 from keras_curvenet.probing.filled_curves import column_statistics
 from keras_curvenet.probing.filled_curves import never_seen
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
 if TYPE_CHECKING:
     import pandas
 
-_FORMAT_VERSION = 2  # Version 1 had no margins.
+_FORMAT_VERSION = 2
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
 
 # A class's mean curve counts as this many more samples of the mean over all
@@ -41,8 +41,7 @@ class LossCurves:
     """Every sample's loss (and margin) in every epoch, with its observed class.
 
     `LossCurveRecorder` makes them while `model.fit` runs; people with their
-    own training loop make them from arrays. All that comes later (sample
-    weights, label quality) reads nothing else.
+    own training loop make them from arrays.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); margins:
     [Pleiss et al., 2020](https://arxiv.org/abs/2001.10528).
@@ -61,16 +60,13 @@ class LossCurves:
     Attributes:
         labels: Int64 `(num_samples,)`, read-only.
         num_classes: Int.
-        loss_columns: List of float32 `(num_samples,)`, one for each epoch. What
-            a recorder wrote into a folder is mapped there, not in memory; all
-            of this package reads it a column at a time. `values` puts the
-            columns together, in memory.
+        loss_columns: List of float32 `(num_samples,)`, one for each epoch, on
+            the disk where a recorder wrote them into a folder. `values` puts
+            them together, in memory.
         margin_columns: The same for margins, or None.
 
     Raises:
-        ValueError: If shapes do not match, labels are out of range or not
-            integral, values or margins are no numbers, values hold -inf,
-            margins hold +inf, or samples labelled -1 have values or margins.
+        ValueError: If an argument holds anything else.
 
     Example:
 
@@ -105,7 +101,7 @@ class LossCurves:
         values.setflags(write=False)
         margin_columns = None
         if margins is not None:
-            margins = checked_margins(margins, values)
+            margins = as_margins(margins, values)
             margins.setflags(write=False)
             margin_columns = list(margins.T)
         self._set(list(values.T), labels, num_classes, margin_columns)
@@ -126,8 +122,8 @@ class LossCurves:
                 "(not seen) or +inf (not finite). Received: -inf for "
                 f"{num_refused} value(s)."
             )
-        self.labels = checked_labels(labels, losses)
-        self.num_classes = checked_num_classes(num_classes, self.labels)
+        self.labels = as_labels(labels, losses)
+        self.num_classes = as_num_classes(num_classes, self.labels)
         if margins is not None:
             refuse_margins_of_unseen(margins, self.labels)
         self.labels.setflags(write=False)
@@ -165,11 +161,9 @@ class LossCurves:
 
         The mean curve of the observed class is subtracted, so that a hard
         class does not look like a mislabelled one. The mean of a class of few
-        samples is shrunk toward the mean over all samples. Gaps are filled as
-        `ColumnStatistics` says.
+        samples is shrunk toward the mean over all. Gaps are filled.
 
-        Reference: Jiang et al., 2022, section "CurveNet"; the reference code
-        subtracts the plain class mean.
+        Reference: Jiang et al., 2022, section "CurveNet".
 
         Args:
             skip_epochs: Int >= 0. Number of leading epochs to leave out, where
@@ -205,14 +199,7 @@ class LossCurves:
     def statistics_of(
         self, column: npt.NDArray[np.float32]
     ) -> ColumnStatistics:
-        """What the classes have in one epoch, to fill and center it.
-
-        Args:
-            column: One of `loss_columns`, or of `margin_columns`, negated.
-
-        Returns:
-            `ColumnStatistics`.
-        """
+        """What the classes have in an epoch of losses, or of minus margins."""
         return column_statistics(
             column, self.labels, self.num_classes, _SHRINKAGE
         )
@@ -236,11 +223,8 @@ class LossCurves:
 
         Returns:
             A `pandas.DataFrame` with a row for each sample and the columns
-            `sample_id`, `label` and, for each epoch, `loss_1`, `loss_2`, ...;
-            then, where there are margins, `margin_1`, `margin_2`, ...
-
-        Raises:
-            ImportError: If pandas is not installed.
+            `sample_id`, `label`, `loss_1`, `loss_2`, ... of the epochs, and
+            where there are margins `margin_1`, `margin_2`, ...
         """
         try:
             import pandas as pd
@@ -260,13 +244,9 @@ class LossCurves:
         return table
 
     def save(self, filepath: str | os.PathLike[str]) -> None:
-        """Writes the curves to one `.npz` file.
+        """Writes the curves to one file, usually named `.npz`.
 
-        The file is written beside its place and moved there when complete, so
-        that a crash leaves the earlier one untouched.
-
-        Args:
-            filepath: Path of the file. `.npz` is the usual ending.
+        It takes its place when it is complete: a crash leaves an earlier one.
         """
         filepath = as_path("filepath", filepath)
         margins: dict[str, Any] = {}
@@ -292,9 +272,7 @@ class LossCurves:
             filepath: Path of the file, or of a recorder's folder.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is truncated, of another version, or holds
-                anything but the arrays that `save` writes.
+            ValueError: If they are damaged or of another version.
         """
         filepath = as_path("filepath", filepath)
         if os.path.isdir(filepath):
@@ -312,10 +290,10 @@ class LossCurves:
                     f"'{filepath}', which is truncated, damaged or of another "
                     f"kind ({error}). Record the curves again, or use a backup."
                 ) from error
-        if version not in range(1, _FORMAT_VERSION + 1):
+        if version != _FORMAT_VERSION:
             raise ValueError(
                 "Invalid value for argument `filepath`. Expected loss curves "
-                f"of format version 1 to {_FORMAT_VERSION}. Received: filepath="
+                f"of format version {_FORMAT_VERSION}. Received: filepath="
                 f"'{filepath}' of version {version}. Read it with the version "
                 "of keras_curvenet that wrote it."
             )
@@ -351,12 +329,10 @@ class LossCurves:
 
 def _refuse_other_content(content: dict[str, npt.NDArray[Any]]) -> None:
     """Raises ValueError where a file's arrays are not those of `save`."""
-    names = set(content) - {"margins"}
-    is_version_1 = names == _ARRAYS and content["format_version"].item() == 1
-    if names != _ARRAYS or (is_version_1 and "margins" in content):
+    if set(content) - {"margins"} != _ARRAYS:
         raise ValueError(
-            f"expected {sorted(_ARRAYS)} and, from version 2 on, perhaps "
-            f"margins, found a file with {sorted(content)}"
+            f"expected {sorted(_ARRAYS)} and perhaps margins, found a file "
+            f"with {sorted(content)}"
         )
 
 

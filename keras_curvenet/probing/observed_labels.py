@@ -18,20 +18,12 @@ def observed_labels(y, y_pred, label_fn=None):
     several outputs have no single class: all their samples are class 0,
     unless `label_fn` says better.
 
-    Args:
-        y: Targets of a batch, a tensor or a structure of them.
-        y_pred: The model's predictions for it.
-        label_fn: Function from `y` to int labels `(batch,)`, or None.
-
     Returns:
         A tuple `(labels, num_classes, invalid, not_one_hot)`: int64 `(batch,)`;
         int, or None where the predictions do not tell; bool `(batch,)`, where
         the target is no class label; bool `(batch,)`, where a row that was
         read as one-hot is not a distribution over the classes, which makes the
         whole dataset multi-hot.
-
-    Raises:
-        ValueError: If `label_fn` returns anything but int labels `(batch,)`.
     """
     batch = tf.shape(keras.tree.flatten(y_pred)[0])[0]
     nothing = tf.zeros([batch], tf.bool)

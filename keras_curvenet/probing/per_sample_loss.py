@@ -3,29 +3,29 @@
 import keras
 import tensorflow as tf
 
-# The resolver of the names that depend on shapes ("crossentropy", "ce").
-from keras.src.trainers.compile_utils import CompileLoss
-from keras.src.trainers.compile_utils import get_loss
+from keras_curvenet.private_names import CompileLoss
+from keras_curvenet.private_names import flat_losses_of
+from keras_curvenet.private_names import mask_of
 
 
 class PerSampleLoss:
     """Computes every sample's own loss with a compiled model's losses.
 
-    Keras reduces a batch's losses to one number. This takes the losses of the
-    same predictions before that reduction: unweighted, without regularization
-    terms, over several outputs as the sum weighted with `loss_weights`, and
-    over positions (time steps, pixels) as the mean of the unmasked ones.
+    These are the losses before Keras reduces them: unweighted, without
+    regularization terms, over several outputs the sum weighted with
+    `loss_weights`, over positions the mean of the unmasked ones.
 
     Args:
-        compile_loss: Keras's `CompileLoss`, what `compile` made of the losses.
+        loss, loss_weights: As of `compile`.
+        output_names: The model's, or None where it has none.
     """
 
     def __init__(self, loss, loss_weights=None, output_names=None):
-        # A second CompileLoss matches losses, outputs and loss weights just as
-        # Keras does for the training loss; only its leaves do not reduce.
+        # Matches losses, outputs and loss weights just as Keras does for the
+        # training loss; only its leaves do not reduce.
         self._compile_loss = CompileLoss(
             keras.tree.map_structure(
-                lambda loss: None if loss is None else _UnreducedLoss(loss),
+                lambda part: None if part is None else _UnreducedLoss(part),
                 loss,
             ),
             loss_weights,
@@ -33,28 +33,14 @@ class PerSampleLoss:
         )
 
     def __call__(self, y, y_pred):
-        """Float32 `(batch,)`: the loss of every sample.
-
-        Args:
-            y: Targets of a batch, as `fit` got them.
-            y_pred: The model's predictions for it.
-
-        Raises:
-            ValueError: If a loss does not give one value per sample.
-        """
+        """Float32 `(batch,)`: every sample's loss, of targets as of `fit`."""
         return tf.cast(self._compile_loss(y, y_pred), tf.float32)
 
     def aligned(self, y, y_pred, sample_weight):
-        """Gives one weight per sample the rank that each output's losses have.
+        """Gives weights `(batch,)` the rank that each output's losses have.
 
         Keras multiplies losses `(batch, d1, ..)` with weights of the same rank,
-        or fails. Weights `(batch,)` have to become `(batch, 1, ..)` first.
-
-        Args:
-            y: Targets of a batch.
-            y_pred: The model's predictions for it.
-            sample_weight: Float `(batch,)`. None and weights of any other form
-                are returned as they are.
+        or fails. Weights of any other form, and None, stay as they are.
         """
         if sample_weight is None or keras.tree.is_nested(sample_weight):
             return sample_weight
@@ -62,8 +48,7 @@ class PerSampleLoss:
             return sample_weight
         self(y, y_pred)  # Finds the ranks; its values are not used.
         ranks = {
-            path: loss.rank
-            for path, loss, _, _ in self._compile_loss._flat_losses
+            path: loss.rank for path, loss in flat_losses_of(self._compile_loss)
         }
 
         def expanded(rank):
@@ -71,12 +56,11 @@ class PerSampleLoss:
 
         if len(set(ranks.values())) == 1:
             return expanded(ranks.popitem()[1])
-        outputs = self._compile_loss._y_pred_build_structure
         return keras.tree.pack_sequence_as(
-            outputs,
+            y_pred,
             [
                 expanded(ranks.get(path, 1))
-                for path, _ in keras.tree.flatten_with_path(outputs)
+                for path, _ in keras.tree.flatten_with_path(y_pred)
             ],
         )
 
@@ -94,8 +78,11 @@ class _UnreducedLoss(keras.losses.Loss):
         self.rank = 1
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        loss = get_loss(self.loss, y_true, y_pred)
-        mask = getattr(y_pred, "_keras_mask", None)
+        # Some names, as "crossentropy", depend on the shapes.
+        resolver = CompileLoss(self.loss)
+        resolver.build(y_true, y_pred)
+        ((_, loss),) = flat_losses_of(resolver)
+        mask = mask_of(y_pred)
 
         def convert(value):
             return keras.ops.convert_to_tensor(value, dtype=loss.dtype)

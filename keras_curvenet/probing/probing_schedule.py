@@ -10,6 +10,12 @@ def _is_positive(rate):
     return rate > 0.0
 
 
+def _schedule_of(optimizer):
+    """The name of what an optimizer's learning rate follows, or None."""
+    rate = optimizer.get_config()["learning_rate"]
+    return rate["class_name"] if isinstance(rate, dict) else None
+
+
 class ProbingSchedule(keras.callbacks.Callback):
     """Alternates high and low learning rates after a constant phase.
 
@@ -19,12 +25,11 @@ class ProbingSchedule(keras.callbacks.Callback):
     loss curves part. The compiled learning rate is back after training.
 
     Epochs are absolute, so that a `fit` with `initial_epoch` goes on in the
-    same place. The reference code uses 120 constant epochs of 300, cycles of
-    15 epochs, rates 1e-2 and 1e-3, and an eighth of the batch size in the
-    wave.
+    same place.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849), section
-    on the probing stage, and the reference code.
+    on the probing stage. Its code uses 120 constant epochs of 300, cycles of 15
+    epochs, rates 1e-2 and 1e-3, and an eighth of the batch size in the wave.
 
     Args:
         constant_epochs: Int >= 0. Epochs at the compiled learning rate.
@@ -78,7 +83,7 @@ class ProbingSchedule(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         optimizer = self._optimizer()
-        if self._follows_schedule(optimizer):
+        if _schedule_of(optimizer) is not None:
             return  # Refused in a moment.
         # Before another callback resumes training in the wave. After an
         # interrupted fit, too, the rate left behind is one of the wave's.
@@ -87,13 +92,13 @@ class ProbingSchedule(keras.callbacks.Callback):
             self._compiled_rate = rate
 
     def on_train_begin(self, logs=None):
-        optimizer = self._optimizer()
-        if self._follows_schedule(optimizer):
+        schedule = _schedule_of(self._optimizer())
+        if schedule is not None:
             raise ValueError(
                 "ProbingSchedule sets the optimizer's learning rate. Expected "
                 "an optimizer compiled with a float. Received: "
-                f"learning_rate={optimizer._learning_rate}. Compile it with a "
-                "float learning rate."
+                f"learning_rate={schedule}. Compile it with a float learning "
+                "rate."
             )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -115,12 +120,6 @@ class ProbingSchedule(keras.callbacks.Callback):
         if self._rate_set_here is not None:
             self._optimizer().learning_rate = self._compiled_rate
             self._rate_set_here = None
-
-    def _follows_schedule(self, optimizer):
-        return isinstance(
-            getattr(optimizer, "_learning_rate", None),
-            keras.optimizers.schedules.LearningRateSchedule,
-        )
 
     def _optimizer(self):
         optimizer = self.model.optimizer

@@ -6,13 +6,14 @@ import re
 
 import tensorflow as tf
 
+from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.per_sample_loss import PerSampleLoss
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.probing.sample_ids import split_sample_ids
 
 
 def record_training_steps(model, before_step, write):
-    """Replaces the model's training step by one that records its losses.
+    """Replaces a compiled model's training step by one that records losses.
 
     Args:
         model: A compiled `keras.Model`.
@@ -31,17 +32,17 @@ def record_training_steps(model, before_step, write):
             "Invalid value for argument `callbacks`. Expected one recorder in "
             "a `fit`. Received: several LossCurveRecorders. Leave one out."
         )
-    compile_loss = getattr(model, "_compile_loss", None)
-    if compile_loss is None:
+    arguments = compile_arguments_of(model)
+    if arguments["loss"] is None:
         raise ValueError(
             "Expected a model compiled with a loss. Received: model "
             f"'{model.name}' without one, so that there is no loss to record. "
             "Pass `loss=...` to `compile()`."
         )
     per_sample_loss = PerSampleLoss(
-        compile_loss._user_loss,
-        compile_loss._user_loss_weights,
-        compile_loss.output_names,
+        arguments["loss"],
+        arguments["loss_weights"],
+        getattr(model, "output_names", None),
     )
     train_step, compute_loss = model.train_step, model.compute_loss
     test_step = model.test_step

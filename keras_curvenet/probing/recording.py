@@ -1,48 +1,46 @@
 """All that a recorder has recorded, in memory and on the disk."""
 
 import warnings
-import weakref
 
 import numpy as np
 
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
 from keras_curvenet.probing.epoch_record import EpochRecord
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 from keras_curvenet.workers import is_chief
 
 # What the names of its arrays begin with in a backup.
 _PREFIX = "recorder/"
 
-# What the recorder that a model was last given to records.
-_RECORDINGS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# The model's attribute that holds it during a `fit`.
+_RECORDING = "_keras_curvenet_recording"
 
 
 def recording_of(model):
     """The `Recording` of the `fit` that begins, or None."""
-    return _RECORDINGS.get(model)
+    return getattr(model, _RECORDING, None)
 
 
 class Recording:
     """The epochs that a `LossCurveRecorder` recorded, and the present one.
 
     Args:
-        filepath, dtype: As of `LossCurveRecorder`.
+        filepath: As of `LossCurveRecorder`.
 
     Attributes:
         columns: `RecordedColumns` of the complete epochs.
-        present: `EpochRecord` that the training step writes into, or None
-            before the first step.
-        num_steps: Int, how many times steps were made in the present epoch.
+        present: `EpochRecord` of this epoch, or None before the first step.
+        num_steps: Int, how many times steps were made in this epoch.
     """
 
-    def __init__(self, filepath, dtype):
+    def __init__(self, filepath):
         self.columns = RecordedColumns([], [], np.zeros(0, np.int64), None)
         self.present = None
         self.num_steps = 0
         self._next_column = None
         self._strategy = None
-        self._storage = storage_at(filepath, dtype)
+        self._storage = storage_at(filepath)
         self._is_saved = True  # Whatever `_storage` should hold.
         self._warned_of = set()
 
@@ -50,21 +48,16 @@ class Recording:
 
     def belongs_to(self, model):
         """Says which model's `fit` begins."""
-        _RECORDINGS[model] = self
+        setattr(model, _RECORDING, self)
         self._strategy = model.distribute_strategy
 
     def open(self):
         """Makes ready what is on the disk; ValueError where that fails."""
         self._next_column = None
-        if self._storage is not None and is_chief(self._strategy):
-            self._storage.open()
+        self._open_storage()
 
     def begin_epoch(self, epoch):
-        """Forgets the present epoch; the first one of a `fit` has a place.
-
-        Raises:
-            ValueError: If fewer epochs were recorded before it.
-        """
+        """Begins to record an epoch, from 0; the first one has a place."""
         if self._next_column is None:
             self._start_at(epoch)
         self.num_steps = 0
@@ -84,16 +77,11 @@ class Recording:
             )
 
     def add_epoch(self, epoch, num_classes):
-        """Makes columns of the present epoch, and saves them.
-
-        Args:
-            epoch: Int, its number, from 0.
-            num_classes: Int, or None for the largest label plus one.
-        """
+        """Makes columns of the epoch that ends, and saves them."""
         present = self.present
         kept = self.columns.first(self._next_column)
         losses, labels = present.losses.numpy(), present.labels.numpy()
-        if present.is_multi_hot():
+        if present.multi_hot.numpy():
             labels, num_classes = np.zeros_like(labels), 1
         self.columns = RecordedColumns(
             [*kept.losses, losses],
@@ -115,7 +103,7 @@ class Recording:
 
     def close(self, model):
         """Says that a model's `fit` has ended."""
-        _RECORDINGS.pop(model, None)
+        setattr(model, _RECORDING, None)
         if self._storage is not None:
             self._storage.close()
 
@@ -125,8 +113,7 @@ class Recording:
         """Keeps the curves in a folder, where they have no place yet."""
         if self._storage is None:
             self._storage = CurveFolder(path)
-            if is_chief(self._strategy):
-                self._storage.open()
+            self._open_storage()
 
     def has_saved(self, epoch):
         """Bool: whether the curves on the disk are those of `epoch` epochs."""
@@ -138,15 +125,7 @@ class Recording:
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     def go_on_from(self, epoch, arrays):
-        """Takes over the curves and arrays of an earlier process.
-
-        Args:
-            epoch: Int, how many epochs count.
-            arrays: Dict, in which those of `arrays` are among others.
-
-        Raises:
-            ValueError: If there are curves of fewer epochs.
-        """
+        """Takes over `epoch` epochs' curves, and what `arrays` gave."""
         if epoch == 0:
             return
         columns = self._storage.load()
@@ -167,6 +146,10 @@ class Recording:
             self.present = self._new_record(len(arrays["losses"]))
         self.present.assign(arrays)
         self.num_steps = step
+
+    def _open_storage(self):
+        if self._storage is not None and is_chief(self._strategy):
+            self._storage.open()
 
     def _start_at(self, epoch):
         """Makes column `epoch` the next one to be recorded."""
@@ -200,7 +183,7 @@ class Recording:
         self.columns = columns
         self.present = self._new_record(len(columns.labels))
         self.present.labels.assign(columns.labels)
-        self.present.set_multi_hot(columns.num_classes == 1)
+        self.present.multi_hot.assign(columns.num_classes == 1)
 
     def _new_record(self, num_samples):
         with self._strategy.scope():
@@ -212,7 +195,7 @@ class Recording:
         if earlier is not None and present is not None:
             return [*earlier, present]
         some = earlier or present is not None
-        if some and not self.present.is_multi_hot():
+        if some and not self.present.multi_hot.numpy():
             lacking = "earlier epochs" if earlier is None else "later epochs"
             self._warn_once(
                 "no margins",

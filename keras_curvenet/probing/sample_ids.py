@@ -1,7 +1,5 @@
 """Sample ids: the one place that knows how an id travels with its sample."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +7,7 @@ import tensorflow as tf
 from keras_curvenet.probing.dataset_graph import all_behind
 from keras_curvenet.probing.dataset_graph import inputs_of
 from keras_curvenet.probing.dataset_graph import is_deterministic
-from keras_curvenet.probing.dataset_graph import made_from
+from keras_curvenet.probing.dataset_graph import note_source
 from keras_curvenet.probing.dataset_graph import refuse_changing_order
 from keras_curvenet.workers import sharded_by_data
 
@@ -32,29 +30,24 @@ _ELEMENTWISE = (
     "Options",
     "Repeat",
 )
+_BATCHING = "BatchDataset", "ParallelBatchDataset", "PaddedBatchDataset"
 
 
 def with_sample_ids(dataset):
     """Gives every sample of a dataset its own number, its *sample id*.
 
-    The probing stage records one loss per sample and epoch, so it has to know
-    which sample a loss belongs to after the dataset was shuffled. Apply it
-    after everything that makes samples (reading, decoding, augmenting) and
-    before `shuffle`, `batch`, `repeat` and `prefetch`.
-
-    The order of `dataset` has to be the same in every epoch. One that comes
-    from a `shuffle` that reshuffles, or is read with `deterministic=False`, is
-    refused where it is fitted.
+    It names the sample that a loss belongs to after the dataset was shuffled.
+    Apply it after everything that makes samples (reading, decoding, augmenting)
+    and before `shuffle`, `batch`, `repeat` and `prefetch`. The order of
+    `dataset` has to be the same in every epoch.
 
     Args:
         dataset: A finite `tf.data.Dataset` of `(x, y)` or
             `(x, y, sample_weight)`, or a tuple of arrays of the same form,
-            such as `(x_train, y_train)`. As in Keras, lists and dicts inside
-            hold several inputs or outputs. Where the dataset's size is not
-            known to TensorFlow, it is counted in one pass over it. A dataset
-            in batches (`keras.utils.image_dataset_from_directory` with
-            `shuffle=False`) keeps them, with the ids of each; an unbatched one
-            is better shuffled.
+            such as `(x_train, y_train)`. Where TensorFlow does not know its
+            size, it is counted in one pass. A dataset in batches
+            (`keras.utils.image_dataset_from_directory` with `shuffle=False`)
+            keeps them; an unbatched one is better shuffled.
 
     Returns:
         A `tf.data.Dataset` of `(x, y, sample_weight, sample_id)`. Weights are
@@ -65,7 +58,8 @@ def with_sample_ids(dataset):
     Raises:
         TypeError: If `dataset` is neither a dataset nor a tuple of arrays.
         ValueError: If the dataset is empty or infinite, already has ids, or
-            has elements of another form.
+            has elements of another form; where it is fitted, if its order
+            changes.
 
     Example:
 
@@ -100,10 +94,10 @@ def with_sample_ids(dataset):
             f"or (x, y, sample_weight). Received: elements of {spec}. Use "
             "`dataset.map` to bring them into this form."
         )
-    batch_size = _batch_size(dataset)
-    if batch_size is None:
+    batching = _batching(dataset)
+    if batching is None:
         return _elements_with_ids(dataset)
-    return _batches_with_ids(dataset, batch_size)
+    return _batches_with_ids(dataset, batching)
 
 
 def _rows_with_ids(arrays):
@@ -116,11 +110,7 @@ def _rows_with_ids(arrays):
 
 
 def _elements_with_ids(dataset):
-    """An unbatched dataset beside its numbers.
-
-    Its elements are only nested in another way: no function is run for each of
-    them.
-    """
+    """An unbatched dataset beside its numbers, without a function for each."""
     num_samples = _num_elements(dataset)
     is_weighted = len(dataset.element_spec) == 3
     ids = tf.data.Dataset.range(num_samples)
@@ -134,14 +124,14 @@ def _elements_with_ids(dataset):
     with_ids = tf.data.experimental.from_variant(
         tf.data.experimental.to_variant(zipped), (*first, *others)
     )
-    made_from(with_ids, dataset)
+    note_source(with_ids, dataset)
     return _as_origin(with_ids, num_samples, is_weighted)
 
 
-def _batches_with_ids(dataset, batch_size):
+def _batches_with_ids(dataset, batching):
     """A batched dataset, the ids of a batch beside it."""
     num_batches = _num_elements(dataset)
-    num_samples = _num_rows(dataset, batch_size, num_batches)
+    num_samples = _num_rows(dataset, batching, num_batches)
     is_weighted = len(dataset.element_spec) == 3
 
     def add_ids(first_id, batch):
@@ -225,11 +215,7 @@ def without_sample_ids(data):
 
 
 def rows_of_arrays(arrays, argument="x"):
-    """A tuple of structures of arrays with one row a sample, checked.
-
-    Raises:
-        ValueError: If the arrays have no rows or not the same number of them.
-    """
+    """Structures of arrays with one row a sample; ValueError if they aren't."""
     arrays = tuple(part for part in arrays if part is not None)
     if len(arrays) not in (2, 3):
         raise ValueError(
@@ -275,36 +261,38 @@ def with_row_weights(arrays):
     return (*arrays, np.ones(num_samples, keras.config.floatx()))
 
 
-def _batch_size(dataset):
-    """The size of a dataset's batches, or None where it is unbatched."""
-    batching = _batching(dataset)
-    if batching is None:
-        return None
-    size = int(tf.get_static_value(batching._batch_size))
-    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
-    is_batched = all(s.rank and s[0] in (None, size) for s in shapes)
-    return size if is_batched else None
-
-
 def _batching(dataset):
     """The node that batches a dataset whose elements are batches, or None."""
     node = dataset
     while type(node).__name__.lstrip("_").startswith(_ELEMENTWISE):
         (node,) = inputs_of(node)
-    is_batching = "Batch" in type(node).__name__
-    return node if is_batching and hasattr(node, "_batch_size") else None
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    are_batches = all(shape.rank for shape in shapes)
+    are_batches = are_batches and len(_sizes(dataset)) <= 1
+    is_batching = type(node).__name__.lstrip("_") in _BATCHING
+    return node if is_batching and are_batches else None
 
 
-def _num_rows(dataset, batch_size, num_batches):
+def _sizes(dataset):
+    """Set of the sizes that the first dimensions of elements are known to be.
+
+    Batches that may end with a smaller one have none.
+    """
+    shapes = [leaf.shape for leaf in keras.tree.flatten(dataset.element_spec)]
+    return {shape[0] for shape in shapes} - {None}
+
+
+def _num_rows(dataset, batching, num_batches):
     """Number of samples in a dataset of so many batches.
 
-    It is known where every element goes into a batch; else rows are counted.
+    It is known where batches have one size, or every element goes into one;
+    else rows are counted.
     """
-    batching = _batching(dataset)
+    for size in _sizes(dataset) or _sizes(batching):
+        return size * num_batches
     (elements,) = inputs_of(batching)
-    is_whole = int(batching.cardinality()) == num_batches
     size = int(elements.cardinality())
-    if is_whole and math.ceil(size / batch_size) == num_batches:
+    if size >= 0 and int(batching.cardinality()) == num_batches:
         return size
     return int(
         dataset.reduce(

@@ -8,9 +8,14 @@ import numpy as np
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.private_names import build_symbolically
+from keras_curvenet.private_names import set_first_epoch
+from keras_curvenet.probing.distributed_data import dataset_behind
+from keras_curvenet.probing.distributed_data import remember_dataset
 from keras_curvenet.probing.epoch_order import set_epoch
 from keras_curvenet.probing.recording import recording_of
 from keras_curvenet.replicas import check_strategy
+from keras_curvenet.replicas import has_strategy
 from keras_curvenet.resuming.backup_folder import Backup
 from keras_curvenet.resuming.backup_folder import BackupFolder
 from keras_curvenet.resuming.training_state import arrays_of
@@ -23,50 +28,31 @@ from keras_curvenet.workers import refuse_different_workers
 class BackupAndResume(keras.callbacks.Callback):
     """Lets a script that was killed go on where it was, started again.
 
-    Give it to the `fit` of either stage, with a folder for each. After every
-    epoch all that decides the next step is written to the disk: the model's
-    variables and random seeds, its optimizer, CurveNet and its optimizer, what
-    the network believes of the samples, and the curves recorded so far. When
-    `fit` finds a backup, it goes on from there; one that had come to its end
-    trains nothing, and leaves the same model, curves and history.
+    Give it to the `fit` of either stage, as the last callback. After every
+    epoch, all that decides the next step is written to the disk: variables,
+    random seeds, optimizers, curves. When `fit` finds a backup, it goes on from
+    there; one that had come to its end trains nothing.
 
-    On one device the result is that of a training which was never interrupted,
-    bit for bit, where the data's order depends on nothing but the epoch, as
-    with `shuffle_by_epoch` and with arrays given to `CurveWeightedModel.fit`;
-    where the script calls `keras.utils.set_random_seed`; where an epoch is a
-    whole pass over the data (with `steps_per_epoch` below that, Keras goes on
-    in the data where the epoch before ended); and where random augmentation is
-    in the model (or draws from `tf.random.stateless_*`).
+    On one device the result is the same bit for bit, where the script calls
+    `keras.utils.set_random_seed`, an epoch is a whole pass over the data, the
+    data's order depends on nothing but the epoch (as with `shuffle_by_epoch`,
+    or arrays given to `CurveWeightedModel.fit`), and random augmentation is in
+    the model. Other callbacks that remember, as `EarlyStopping`, begin anew.
 
-    Under `tf.distribute.MultiWorkerMirroredStrategy` the folder is one that all
-    workers share. The chief writes into it, and all go on from the same backup.
-
-    A backup is a `.npz` file which takes its place when it is complete. The
-    two newest are kept: if one is damaged, the one before it is used, with a
-    warning. No code is run from them. Where one can't be written, training
-    goes on with a warning. To start anew, remove the folder.
-
-    A recorder without `filepath` keeps its curves in the folder as well.
-
-    Callbacks that remember (`EarlyStopping`, `ReduceLROnPlateau`) begin anew
-    when training goes on. Put this one last.
-
-    Unlike `keras.callbacks.BackupAndRestore`: random seeds, curves and
-    CurveNet's optimizer are in the backup, it survives being killed while it is
-    written, and it is kept after training.
+    The two newest backups are kept. Damaged ones are passed over, and where one
+    can't be written, training goes on, with a warning. To start anew, remove
+    the folder. Several workers share one; the chief writes into it.
 
     Args:
-        backup_dir: Path of the folder, for one training only. `fit`s that go
-            on with the same model (`initial_epoch`) share it.
+        backup_dir: Path of a folder for this training only. `fit`s that go on
+            with the same model (`initial_epoch`) share it. A recorder without
+            `filepath` keeps its curves there as well.
         save_freq: `"epoch"`, or an int >= 1: also after so many steps in an
             epoch. Steps that were made are then passed over without training.
-            Defaults to `"epoch"`.
 
     Raises:
-        ValueError: If `save_freq` is something else; during `fit`, if the
-            model is not built, or the folder can't be written, belongs to
-            another model, is used by another process, or holds damaged backups
-            only.
+        ValueError: During `fit`, if the model is not built, or the folder is
+            another training's or holds damaged backups only.
 
     Example:
 
@@ -76,17 +62,12 @@ class BackupAndResume(keras.callbacks.Callback):
     import numpy as np
 
     keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).normal(size=(64, 4))
-    y = (x[:, 0] > 0).astype("int32")
-    train = kcn.with_sample_ids((x, y))
+    train = kcn.with_sample_ids((np.ones((64, 4)), np.ones(64)))
     train = kcn.shuffle_by_epoch(train, buffer_size=64).batch(16)
-    model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(2, activation="softmax")]
-    )
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    recorder = kcn.LossCurveRecorder()
-    backup = kcn.BackupAndResume("probe_backup")
-    model.fit(train, epochs=3, callbacks=[recorder, backup])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callbacks = [kcn.LossCurveRecorder(), kcn.BackupAndResume("backup")]
+    model.fit(train, epochs=3, callbacks=callbacks)
     ```
     """
 
@@ -98,6 +79,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self.save_freq = save_freq
         self._folder = BackupFolder(self.backup_dir)
         self._recording = None
+        self._data = None  # What `fit` steps through, once it is known.
         self._writes = True
         self._has_trained = False  # In this process.
         self._warned_not_saved = False
@@ -107,6 +89,11 @@ class BackupAndResume(keras.callbacks.Callback):
         self._epoch = 0
         self._last_step = 0
         self._is_pending = False  # Whether an epoch's end is not saved yet.
+
+    def set_model(self, model):
+        super().set_model(model)
+        if has_strategy(model):
+            remember_dataset(model)
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -126,6 +113,7 @@ class BackupAndResume(keras.callbacks.Callback):
             self._recording.keep_in(os.path.join(self.backup_dir, "curves"))
         self._limit, self._resumed_within = None, None
         self._is_pending = False
+        self._data = dataset_behind(model) if has_strategy(model) else None
         if not self._has_trained:
             backup = next(self._folder.newest_first(), None)
             refuse_different_workers(
@@ -137,9 +125,10 @@ class BackupAndResume(keras.callbacks.Callback):
                 self._resume(backup)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.model._initial_epoch = None  # Keras keeps it for the next `fit`.
+        set_first_epoch(self.model, None)  # Keras keeps it for the next `fit`.
         self._epoch, self._last_step = epoch, 0
-        set_epoch(epoch)
+        if self._data is not None:
+            set_epoch(self._data, epoch)
         self._fill_history()
         # All callbacks have seen the last epoch's end by now.
         self._save_end()
@@ -147,6 +136,8 @@ class BackupAndResume(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if self._resumed_within is not None and batch == 0:
             self._skip_steps()
+        if self._data is None:
+            self._find_dataset()
 
     def on_train_batch_end(self, batch, logs=None):
         if self._resumed_within is not None:
@@ -166,7 +157,7 @@ class BackupAndResume(keras.callbacks.Callback):
         self._is_pending = True
 
     def on_train_end(self, logs=None):
-        self.model._initial_epoch = None
+        set_first_epoch(self.model, None)
         self._fill_history()
         self._save_end(ended_at=self.params["epochs"])
         self._folder.close()
@@ -184,15 +175,27 @@ class BackupAndResume(keras.callbacks.Callback):
                 for group in ("optimizer", "meta_optimizer")
                 if not fits(model, backup, group)
             ]
-        _refuse_other_facts(model, backup)
+        _refuse_other_meta_set(model, backup)
         assign_backup(model, backup, without)
         if self._recording is not None:
             self._recording.go_on_from(backup.epoch, backup.arrays)
         self._logs = [tuple(pair) for pair in backup.facts["logs"]]
         self._limit = min(backup.epoch, epochs)
-        model._initial_epoch = epochs if has_ended else backup.epoch
+        set_first_epoch(model, epochs if has_ended else backup.epoch)
         if backup.step and not has_ended:
             self._resumed_within = backup
+
+    def _find_dataset(self):
+        """Lets the first step find the data, which has not been read yet."""
+        model, train_function = self.model, self.model.train_function
+
+        def first_step(iterator):
+            model.train_function = train_function
+            self._data = dataset_behind(model, iterator)
+            set_epoch(self._data, self._epoch)
+            return train_function(iterator)
+
+        model.train_function = first_step
 
     def _skip_steps(self):
         """Lets the steps pass that were made before; the data moves on."""
@@ -207,7 +210,7 @@ class BackupAndResume(keras.callbacks.Callback):
                     num_left -= 1
                 if not fits(model, backup, "metrics"):
                     # Keras makes their variables when a step is traced.
-                    model._symbolic_build(data_batch=batch[:3])
+                    build_symbolically(model, batch[:3])
                 return {}
             model.train_function = train_function
             assign_backup(model, backup, without=["recorder"])
@@ -248,7 +251,7 @@ class BackupAndResume(keras.callbacks.Callback):
         facts = {
             "ended_at": ended_at,
             "logs": [(e, _as_numbers(logs)) for e, logs in self._logs],
-            **_facts_of(self.model),
+            "meta_sample_ids": _meta_sample_ids(self.model),
         }
         try:
             self._folder.save(Backup(epoch, step, arrays, facts))
@@ -268,19 +271,18 @@ def _as_numbers(logs):
     return {name: np.asarray(value).tolist() for name, value in logs.items()}
 
 
-def _facts_of(model):
-    """What has to be the same when training goes on."""
+def _meta_sample_ids(model):
+    """List of the chosen meta samples, or None."""
     ids = getattr(model, "meta_sample_ids", None)
-    return {"meta_sample_ids": None if ids is None else ids.tolist()}
+    return None if ids is None else ids.tolist()
 
 
-def _refuse_other_facts(model, backup):
-    """Raises ValueError where the meta set is another one."""
-    for name, value in _facts_of(model).items():
-        if value != backup.facts[name]:
-            raise ValueError(
-                "Invalid value for argument `backup_dir`. Expected backups of "
-                "a training with these loss curves. Received: backups with "
-                "another meta set. Use a folder of its own for each training, "
-                "or remove it to start anew."
-            )
+def _refuse_other_meta_set(model, backup):
+    """Raises ValueError where a backup's meta set is another one."""
+    if _meta_sample_ids(model) != backup.facts["meta_sample_ids"]:
+        raise ValueError(
+            "Invalid value for argument `backup_dir`. Expected backups of a "
+            "training with these loss curves. Received: backups with another "
+            "meta set. Use a folder of its own for each training, or remove "
+            "it to start anew."
+        )

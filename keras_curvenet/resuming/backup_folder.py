@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_curvenet.probing.folder_lock import FolderLock
+from keras_curvenet.probing.folder_lock import LockedFolder
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
@@ -33,34 +33,16 @@ class Backup(NamedTuple):
     facts: dict
 
 
-class BackupFolder:
-    """Backups, each one a `.npz` file; the two newest are kept.
-
-    Args:
-        path: Path of the folder.
-    """
+class BackupFolder(LockedFolder):
+    """Backups, each one a `.npz` file; the two newest are kept."""
 
     def __init__(self, path):
-        self.path = os.fspath(path)
-        self._lock = FolderLock(self.path, "backup_dir", "trains")
-
-    def open(self):
-        """Makes the folder, and keeps other processes out of it.
-
-        Raises:
-            ValueError: If it can't be written into, or another process has it.
-        """
-        self._lock.open()
-
-    def close(self):
-        """Lets other processes write."""
-        self._lock.close()
+        super().__init__(path, "backup_dir", "trains")
 
     def save(self, backup):
         """Writes a backup, and removes all but the two newest.
 
-        Raises:
-            OSError: If it can't be written. The others are as before then.
+        After an OSError, the others are as before.
         """
         numbers = self._numbers()
         number = numbers[-1] + 1 if numbers else 0
@@ -78,8 +60,7 @@ class BackupFolder:
     def newest_first(self):
         """Yields the backups that are whole; warns of the others.
 
-        Raises:
-            ValueError: After the last, if there are files and none is whole.
+        Where there are some and none is whole, it raises a ValueError.
         """
         numbers, num_whole = self._numbers(), 0
         for number in reversed(numbers):
@@ -112,7 +93,7 @@ class BackupFolder:
         return sorted(int(match.group(1)) for match in matches if match)
 
     def _path_of(self, number):
-        return os.path.join(self.path, f"backup-{number:08d}.npz")
+        return self.path_of(f"backup-{number:08d}.npz")
 
 
 def _read(path):

@@ -33,15 +33,9 @@ def arrays_of(model):
 
 
 def assign_backup(model, backup, without=()):
-    """Gives the model's variables the values of a backup.
+    """Gives variables a backup's values, but not groups of these names.
 
-    Args:
-        model: The compiled model.
-        backup: `Backup` of the same model in the same training.
-        without: Names of groups of variables that stay as they are.
-
-    Raises:
-        ValueError: If it is a backup of another model. Nothing is changed then.
+    Where it is of another model, this raises a ValueError and changes nothing.
     """
     variables = _of_groups(variables_by_name(model), lambda g: g not in without)
     arrays = _of_groups(backup.arrays, lambda g: g not in without)

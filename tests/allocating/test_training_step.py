@@ -403,7 +403,9 @@ def test_forward_passes(top_layers):
 def test_steps_per_execution_makes_no_difference():
     fits = []
     for steps in (1, 2):
-        weighted = weighted_model(steps_per_execution=steps)
+        weighted = weighted_model(
+            tiny_models.two_layer_model, steps_per_execution=steps
+        )
         history = fit(weighted, tiny_models.with_ids(batch_size=5), epochs=2)
         fits.append((weighted, history))
     (one, one_history), (two, two_history) = fits

@@ -15,6 +15,8 @@ import pytest
 
 import keras_curvenet as kcn
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).with_name("trainings.py")
 
 

@@ -12,6 +12,7 @@ import functools
 import os
 import pathlib
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -112,7 +113,7 @@ def allocated(num_devices, soft_labels, folder=None, callbacks=()):
         verbose=0,
     )
     variables = [*weighted.variables, *weighted.optimizer.variables]
-    for group in ("beliefs", "class_frequencies"):
+    for group in ("running_predictions", "class_frequencies"):
         variables += weighted.resumable_variables()[group]
     left = {
         str(index): variable.numpy() for index, variable in enumerate(variables)
@@ -142,9 +143,6 @@ def check_refusals(num_devices):
         weighted = kcn.CurveWeightedModel(outside)
     given = {"loss_curves": curves, "meta_data": meta_data}
     assert "made outside" in message_of(weighted.fit, train, **given)
-    with scope():
-        weighted = kcn.CurveWeightedModel(network(), meta_every=2)
-    assert "Received: meta_every=2" in message_of(weighted.fit, train, **given)
     for name, value in (("jit_compile", True), ("steps_per_execution", 2)):
         with scope():
             model = network()
@@ -153,6 +151,11 @@ def check_refusals(num_devices):
         recorder.set_model(model)
         message = message_of(model.fit, train, callbacks=[recorder])
         assert f"argument `{name}`" in message
+    with scope(), tempfile.TemporaryDirectory() as folder:
+        model, backup = network(), kcn.BackupAndResume(folder)
+        without_ids = train.map(lambda x, y, weight, sample_id: (x, y))
+        message = message_of(model.fit, without_ids, callbacks=[backup])
+        assert "`set_model(model)`" in message
 
 
 def check_refusals_of_workers(index):
@@ -165,10 +168,9 @@ def check_refusals_of_workers(index):
     recorder.set_model(model)
     message = message_of(model.fit, other, callbacks=[recorder])
     assert "workers that differ in its first batch" in message, message
-    alike = tf.data.Dataset.from_tensors((x[0], y[0])).repeat(60)
-    part = kcn.with_sample_ids(alike.shard(2, index)).batch(12)
+    part = kcn.with_sample_ids((x, y)).shard(2, index).batch(12)
     message = message_of(model.fit, part, callbacks=[recorder])
-    assert "workers that differ in its `shard`" in message, message
+    assert "workers that differ in its first batch" in message, message
     given = {"loss_curves": curves, "meta_data": meta_data}
     message = message_of(weighted.fit, other, **given)
     assert "workers that differ in its first batch" in message, message

@@ -13,7 +13,7 @@ import keras_curvenet as kcn
 
 N = recording.N
 
-compiled_model = recording.compiled_model
+eager_model = recording.eager_model
 record = recording.record
 train_data = recording.train_data
 
@@ -22,8 +22,8 @@ train_data = recording.train_data
 
 
 def test_second_fit_continues():
-    expected = record(compiled_model(), epochs=4).loss_curves
-    model = compiled_model()
+    expected = record(eager_model(), epochs=4).loss_curves
+    model = eager_model()
     recorder = record(model, epochs=2)
     record(model, recorder=recorder, epochs=4, initial_epoch=2)
     curves = recorder.loss_curves
@@ -34,7 +34,7 @@ def test_second_fit_continues():
 
 
 def test_second_fit_with_other_batches_and_order():
-    model = compiled_model(learning_rate=0.0)
+    model = eager_model(learning_rate=0.0)
     recorder = record(model, epochs=2)
     data = train_data().shuffle(N).batch(3)
     record(model, data, recorder, epochs=3, initial_epoch=2)
@@ -44,7 +44,7 @@ def test_second_fit_with_other_batches_and_order():
 
 
 def test_initial_epoch_below_truncates_with_a_warning():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=3)
     earlier = recorder.loss_curves
     with recording.warns("holds 3 epochs .* at epoch 1"):
@@ -60,7 +60,7 @@ def test_initial_epoch_below_truncates_with_a_warning():
 
 
 def test_initial_epoch_above_is_an_error():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=2)
     with pytest.raises(
         ValueError, match="at most 2.*Received: initial_epoch=3"
@@ -71,14 +71,14 @@ def test_initial_epoch_above_is_an_error():
 
 
 def test_initial_epoch_of_a_new_recorder():
-    model = compiled_model()
+    model = eager_model()
     with pytest.raises(ValueError, match="Received: initial_epoch=1"):
         record(model, epochs=2, initial_epoch=1)
     recording.assert_usable(model)
 
 
 def test_second_fit_from_epoch_0_starts_anew():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=3)
     with recording.warns("holds 3 epochs .* at epoch 0"):
         record(model, recorder=recorder, epochs=2)
@@ -86,7 +86,7 @@ def test_second_fit_from_epoch_0_starts_anew():
 
 
 def test_other_number_of_samples_is_an_error():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=1)
     data = kcn.with_sample_ids(testing_utils.tiny_data(N + 1)).batch(4)
     with pytest.raises(ValueError, match=f"{N} samples. Received: .* {N + 1}"):
@@ -95,7 +95,7 @@ def test_other_number_of_samples_is_an_error():
 
 
 def test_other_labels_in_a_second_fit_are_an_error():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=1)
     x, y = testing_utils.tiny_data(N)
     data = kcn.with_sample_ids((x, np.roll(y, 1))).batch(4)
@@ -116,7 +116,7 @@ def test_file_is_saved_after_every_epoch(tmp_path):
         )
     )
     recorder = kcn.LossCurveRecorder(filepath)
-    record(compiled_model(), recorder=recorder, epochs=3, callbacks=[after])
+    record(eager_model(), recorder=recorder, epochs=3, callbacks=[after])
     assert num_epochs == [1, 2, 3]
     loaded = kcn.LossCurves.load(filepath)
     assert loaded.values.tobytes() == recorder.loss_curves.values.tobytes()
@@ -125,8 +125,8 @@ def test_file_is_saved_after_every_epoch(tmp_path):
 
 
 def test_new_recorder_resumes_from_the_file(tmp_path):
-    expected = record(compiled_model(), epochs=4).loss_curves
-    model = compiled_model()
+    expected = record(eager_model(), epochs=4).loss_curves
+    model = eager_model()
     filepath = str(tmp_path / "curves.npz")
     record(model, recorder=kcn.LossCurveRecorder(filepath), epochs=2)
     recorder = kcn.LossCurveRecorder(filepath)
@@ -139,7 +139,7 @@ def test_new_recorder_resumes_from_the_file(tmp_path):
 
 
 def test_file_without_margins_goes_on_without_them(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     filepath = tmp_path / "curves.npz"
     curves = record(model, epochs=2).loss_curves
     kcn.LossCurves(curves.values, curves.labels, 3).save(filepath)
@@ -164,10 +164,10 @@ def test_epochs_with_another_loss_have_no_margins(losses):
     y = np.eye(3, dtype="float32")[y]
     data = kcn.with_sample_ids((x, y)).batch(4)
     model = testing_utils.tiny_model(activation="softmax")
-    model.compile("sgd", losses[0])
+    model.compile("sgd", losses[0], run_eagerly=True)
     recorder = record(model, data)
     assert (recorder.loss_curves.margins is None) == (losses[0] == "mse")
-    model.compile("sgd", losses[1])
+    model.compile("sgd", losses[1], run_eagerly=True)
     with recording.warns("margins` is None from now on"):
         record(model, data, recorder, epochs=4, initial_epoch=2)
     assert recorder.loss_curves.num_epochs == 4
@@ -178,7 +178,7 @@ def test_no_warning_where_no_epoch_has_margins(tmp_path):
     x, _ = testing_utils.tiny_data(N)
     data = kcn.with_sample_ids((x, x[:, :3] > 0)).batch(4)
     model = testing_utils.tiny_model()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     for epoch in range(2):
         recorder = kcn.LossCurveRecorder(tmp_path / "curves.npz")
         record(model, data, recorder, epochs=epoch + 1, initial_epoch=epoch)
@@ -186,7 +186,7 @@ def test_no_warning_where_no_epoch_has_margins(tmp_path):
 
 
 def test_resumed_recorder_checks_the_data(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     filepath = tmp_path / "curves.npz"
     record(model, recorder=kcn.LossCurveRecorder(filepath), epochs=1)
     x, y = testing_utils.tiny_data(N)
@@ -208,12 +208,12 @@ def test_resumed_recorder_checks_the_data(tmp_path):
 def test_file_is_not_read_when_starting_at_epoch_0(tmp_path):
     filepath = tmp_path / "curves.npz"
     filepath.write_bytes(b"something else")
-    record(compiled_model(), recorder=kcn.LossCurveRecorder(filepath))
+    record(eager_model(), recorder=kcn.LossCurveRecorder(filepath))
     assert kcn.LossCurves.load(filepath).num_epochs == 2
 
 
 def test_damaged_file_is_an_error_and_kept(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     filepath = tmp_path / "curves.npz"
     filepath.write_bytes(b"something else")
     with pytest.raises(ValueError, match="Received: filepath="):
@@ -249,18 +249,19 @@ class Interruption(keras.callbacks.Callback):
         self.epoch = epoch
 
 
-HOOKS = [
-    ("on_train_begin", 0, 0),
-    ("on_epoch_begin", 0, 0),
-    ("on_train_batch_end", 0, 0),
-    ("on_train_batch_end", 1, 1),
-]
+HOOKS = {  # Whether the model runs eagerly.
+    ("on_train_begin", 0, 0): True,
+    ("on_epoch_begin", 0, 0): True,
+    ("on_train_batch_end", 0, 0): True,
+    ("on_train_batch_end", 1, 1): False,
+}
 
 
 @pytest.fixture(params=HOOKS, ids=lambda hook: f"{hook[0]}-{hook[1]}")
 def interrupted(request):
     """A model and a recorder after an interrupted fit, and complete epochs."""
-    model, recorder = compiled_model(), kcn.LossCurveRecorder()
+    model = recording.compiled_model(run_eagerly=HOOKS[request.param])
+    recorder = kcn.LossCurveRecorder()
     with pytest.raises(KeyboardInterrupt, match=request.param[0]):
         record(
             model,
@@ -341,7 +342,7 @@ def test_same_recorder_after_an_interruption(interrupted):
 
 
 def test_truncation_waits_for_a_complete_epoch():
-    model = compiled_model()
+    model = eager_model()
     recorder = record(model, epochs=3)
     with recording.warns("holds 3 epochs .* at epoch 1"):
         with pytest.raises(KeyboardInterrupt, match="batch_end"):
@@ -399,7 +400,7 @@ def test_data_that_fail_on_the_way(steps_per_execution):
         ):
             return tf.identity(x), y, sample_weight, sample_id
 
-    model = compiled_model(steps_per_execution=steps_per_execution)
+    model = recording.compiled_model(steps_per_execution=steps_per_execution)
     recorder = kcn.LossCurveRecorder()
     with pytest.raises(tf.errors.InvalidArgumentError, match="assert"):
         record(model, train_data().map(check).batch(3), recorder)

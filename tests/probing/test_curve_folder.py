@@ -12,20 +12,20 @@ import testing_utils
 import keras_curvenet as kcn
 from keras_curvenet.probing import curve_folder
 from keras_curvenet.probing.curve_folder import CurveFolder
+from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import CurveFile
 from keras_curvenet.probing.curve_storage import storage_at
-from keras_curvenet.probing.recorded_columns import RecordedColumns
 
 N = recording.N
 
-compiled_model = recording.compiled_model
+eager_model = recording.eager_model
 record = recording.record
 
 
 def recorded_in(folder, epochs=3):
     """A recorder of so many epochs in a folder."""
     recorder = kcn.LossCurveRecorder(filepath=folder)
-    record(compiled_model(), recorder=recorder, epochs=epochs)
+    record(eager_model(), recorder=recorder, epochs=epochs)
     return recorder
 
 
@@ -55,7 +55,7 @@ def arrays_in(folder):
 
 
 def test_a_folder_holds_what_memory_holds(tmp_path):
-    expected = record(compiled_model(), epochs=3).loss_curves
+    expected = record(eager_model(), epochs=3).loss_curves
     recorder = recorded_in(tmp_path / "curves")
     assert_same_curves(recorder.loss_curves, expected)
     assert_same_curves(kcn.LossCurves.load(tmp_path / "curves"), expected)
@@ -97,78 +97,10 @@ def test_columns_are_mapped_into_memory(tmp_path):
         np.testing.assert_array_equal(column, expected)
 
 
-def test_half_precision(tmp_path):
-    losses, margins, labels, num_classes = columns(3, num_samples=50)
-    losses = [np.abs(column) for column in losses]
-    losses[0][:4] = np.nan, np.inf, 1e6, 7.0
-    margins[1][:3] = -np.inf, -1e6, 3.0
-    recorded = RecordedColumns(losses, margins, labels, num_classes)
-    single = kcn.LossCurves.of_columns(recorded)
-    CurveFolder(tmp_path, "float16").save(recorded)
-    sizes = [(tmp_path / name).stat().st_size for name in arrays_in(tmp_path)]
-    assert sizes.count(128 + 2 * 50) == 6
-    half = kcn.LossCurves.load(tmp_path)
-    assert half.values.dtype == half.margins.dtype == np.float32
-    assert half.values[1:4, 0].tolist() == [np.inf, 65504.0, 7.0]
-    assert half.margins[:3, 1].tolist() == [-np.inf, -65504.0, 3.0]
-    np.testing.assert_array_equal(
-        np.isnan(half.values), np.isnan(single.values)
-    )
-    np.testing.assert_allclose(half.values[4:], single.values[4:], rtol=5e-4)
-    np.testing.assert_allclose(
-        kcn.label_quality_scores(half)[4:],
-        kcn.label_quality_scores(single)[4:],
-        atol=2e-3,
-    )
-
-
-def test_a_recorder_in_half_precision(tmp_path):
-    recorder = kcn.LossCurveRecorder(tmp_path / "half", dtype="float16")
-    record(compiled_model(), recorder=recorder, epochs=3)
-    single = recorded_in(tmp_path / "single").loss_curves
-    half = kcn.LossCurves.load(tmp_path / "half")
-    expected = single.values.astype("float16").astype("float32")
-    np.testing.assert_array_equal(half.values, expected)
-    with pytest.raises(ValueError, match="argument `dtype`"):
-        kcn.LossCurveRecorder(dtype="float16")
-
-
-def test_precisions_in_one_folder(tmp_path):
-    first, more = columns(2), columns(3)
-    CurveFolder(tmp_path, "float16").save(first)
-    folder = CurveFolder(tmp_path)
-    stored = folder.load()
-    folder.save(
-        more._replace(
-            losses=[*stored.losses, more.losses[2]],
-            margins=[*stored.margins, more.margins[2]],
-        )
-    )
-    values = kcn.LossCurves.load(tmp_path).values
-    np.testing.assert_array_equal(values[:, 2], more.losses[2])
-    rounded = first.losses[1].astype("float16")
-    np.testing.assert_array_equal(values[:, 1], rounded)
-
-
-@pytest.mark.parametrize(
-    ("filepath", "dtype", "message"),
-    [
-        ("curves", "float64", "'float32' or 'float16'"),
-        ("curves", None, "'float32' or 'float16'"),
-        ("curves.npz", "float16", "the path of a folder"),
-        (None, "float16", "the path of a folder"),
-    ],
-)
-def test_invalid_dtypes(filepath, dtype, message):
-    with pytest.raises(ValueError, match=f"`dtype`.*{message}"):
-        storage_at(filepath, dtype)
-
-
 def test_places_of_curves():
     assert storage_at(None) is None
     assert type(storage_at("curves.npz")) is CurveFile
-    assert storage_at("curves").dtype == "float32"
-    assert storage_at("curves", "float16").dtype == "float16"
+    assert type(storage_at("curves")) is CurveFolder
 
 
 def test_losses_without_margins(tmp_path):
@@ -189,8 +121,8 @@ def test_losses_without_margins(tmp_path):
 
 
 def test_a_new_recorder_goes_on(tmp_path):
-    expected = record(compiled_model(), epochs=4).loss_curves
-    model = compiled_model()
+    expected = record(eager_model(), epochs=4).loss_curves
+    model = eager_model()
     first = kcn.LossCurveRecorder(filepath=tmp_path)
     record(model, recorder=first, epochs=2)
     second = kcn.LossCurveRecorder(filepath=tmp_path)
@@ -200,7 +132,7 @@ def test_a_new_recorder_goes_on(tmp_path):
 
 
 def test_replaced_epochs_leave_no_files(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     recorder = kcn.LossCurveRecorder(filepath=tmp_path)
     record(model, recorder=recorder, epochs=3)
     with recording.warns("holds 3 epochs .* at epoch 1"):
@@ -262,7 +194,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
     tmp_path, name
 ):
     (tmp_path / "file").write_text("")
-    model = compiled_model()
+    model = eager_model()
     recorder = kcn.LossCurveRecorder(filepath=tmp_path / "file" / name)
     with pytest.raises(ValueError, match="argument `filepath`.*file"):
         record(model, recorder=recorder, epochs=1)
@@ -271,7 +203,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(
 
 
 def test_a_file_in_a_folder_that_does_not_exist(tmp_path):
-    model = compiled_model()
+    model = eager_model()
     path = tmp_path / "none" / "curves.npz"
     with pytest.raises(ValueError, match="Make the folder"):
         record(model, recorder=kcn.LossCurveRecorder(path), epochs=1)

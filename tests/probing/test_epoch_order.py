@@ -7,6 +7,7 @@ import tensorflow as tf
 import testing_utils
 
 import keras_curvenet as kcn
+from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.epoch_order import set_epoch
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
@@ -35,10 +36,42 @@ def test_orders_are_those_of_the_seed():
 def test_an_epoch_has_its_order_whatever_was_before():
     dataset = numbers()
     orders = passes(dataset, 4)
-    set_epoch(2)
+    set_epoch(dataset, 2)
     assert passes(dataset, 2) == orders[2:]
-    set_epoch(0)
+    set_epoch(dataset, 0)
     assert passes(dataset, 4) == orders
+
+
+def test_an_epoch_of_one_dataset_leaves_others_alone():
+    one, other = numbers(), numbers()
+    orders = passes(other, 4)
+    set_epoch(other, 1)
+    set_epoch(one.batch(2).prefetch(1), 3)
+    assert passes(other, 3) == orders[1:]
+    assert passes(one, 1) == orders[3:]
+
+
+def test_all_that_is_zipped_or_shuffled_again_follows_the_epoch():
+    def make():
+        twice = kcn.shuffle_by_epoch(numbers(1), 30, seed=2).batch(3)
+        return tf.data.Dataset.zip(twice, numbers(3).batch(3))
+
+    def orders(dataset, count):
+        return [
+            [[int(x) for x in np.ravel(pair)] for pair in dataset]
+            for _ in range(count)
+        ]
+
+    dataset = make()
+    set_epoch(dataset, 2)
+    assert orders(dataset, 1) == orders(make(), 3)[2:]
+
+
+def test_a_look_leaves_the_order_of_later_passes():
+    dataset = numbers()
+    with passes_unchanged(dataset.batch(2)):
+        looked_at = passes(dataset, 2)
+    assert passes(dataset, 2) == looked_at
 
 
 @pytest.mark.parametrize("global_seed", [0, 1])

@@ -7,9 +7,9 @@ import testing_utils
 
 import keras_curvenet as kcn
 from keras_curvenet.probing.class_predictions import are_logits
+from keras_curvenet.probing.class_predictions import label_margins
+from keras_curvenet.probing.class_predictions import margins_if_told
 from keras_curvenet.probing.epoch_record import EpochRecord
-from keras_curvenet.probing.label_margins import label_margins
-from keras_curvenet.probing.label_margins import margins_if_told
 
 N = recording.N
 NAN = np.nan
@@ -195,16 +195,11 @@ def expected_margins(model, x, labels):
     return given - logits.max(axis=1)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
-def test_equal_to_the_margins_of_model_outputs(
-    steps_per_execution, jit_compile
-):
+def test_equal_to_the_margins_of_model_outputs(steps_per_execution):
     x, y = testing_utils.tiny_data(N)
     model = recording.compiled_model(
-        learning_rate=0.0,
-        steps_per_execution=steps_per_execution,
-        jit_compile=jit_compile,
+        learning_rate=0.0, steps_per_execution=steps_per_execution
     )
     data = recording.train_data().shuffle(N).batch(4)  # 4, 4 and 2.
     curves = recording.record(model, data).loss_curves
@@ -223,7 +218,7 @@ def record_at_rest(y, loss, units=3, activation=None, label_fn=None):
     keras.utils.set_random_seed(0)
     x, _ = testing_utils.tiny_data(len(y))
     model = testing_utils.tiny_model(units=units, activation=activation)
-    model.compile(keras.optimizers.SGD(0.0), loss)
+    model.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=True)
     data = kcn.with_sample_ids((x, y)).shuffle(len(y)).batch(4)
     recorder = kcn.LossCurveRecorder(label_fn=label_fn)
     return model, recording.record(model, data, recorder).loss_curves
@@ -343,7 +338,7 @@ def test_dataset_that_turns_out_multi_hot_later_loses_its_margins():
     y = np.eye(3, dtype="float32")[labels]
     y[-1] = 1
     model = testing_utils.tiny_model(activation="sigmoid")
-    model.compile("sgd", "bce")
+    model.compile("sgd", "bce", run_eagerly=True)
     x, _ = testing_utils.tiny_data(N)
     data = kcn.with_sample_ids((x, y)).repeat().batch(5)
     recorder = kcn.LossCurveRecorder()
@@ -364,7 +359,7 @@ def test_positions_have_no_margins():
     x, _ = testing_utils.tiny_data(N)
     layers = [keras.layers.Dense(4), keras.layers.Reshape((2, 2))]
     model = keras.Sequential(layers)
-    model.compile("sgd", testing_utils.sparse_loss())
+    model.compile("sgd", testing_utils.sparse_loss(), run_eagerly=True)
     y = np.zeros((N, 2), "int32")
     data = kcn.with_sample_ids((x, y)).batch(4)
     assert recording.record(model, data).loss_curves.margins is None
@@ -375,6 +370,6 @@ def test_several_outputs_have_no_margins():
     inputs = keras.Input((testing_utils.NUM_INPUTS,))
     outputs = [keras.layers.Dense(3)(inputs) for _ in range(2)]
     model = keras.Model(inputs, outputs)
-    model.compile("sgd", [testing_utils.sparse_loss()] * 2)
+    model.compile("sgd", [testing_utils.sparse_loss()] * 2, run_eagerly=True)
     data = kcn.with_sample_ids((x, (y, y))).batch(4)
     assert recording.record(model, data).loss_curves.margins is None

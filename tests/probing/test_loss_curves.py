@@ -363,20 +363,6 @@ def test_round_trip_without_margins(tmp_path):
     assert_equal(kcn.LossCurves.load(tmp_path / "curves.npz"), curves)
 
 
-def test_file_of_version_1(tmp_path):
-    curves = without_margins(random_curves())
-    np.savez(
-        tmp_path / "curves.npz",
-        format_version=np.int64(1),
-        values=curves.values,
-        labels=curves.labels,
-        num_classes=np.int64(curves.num_classes),
-    )
-    loaded = kcn.LossCurves.load(tmp_path / "curves.npz")
-    assert_equal(loaded, curves)
-    assert loaded.margins is None
-
-
 def test_file_name_is_kept_without_the_usual_ending(tmp_path):
     curves = random_curves()
     curves.save(tmp_path / "curves")
@@ -479,8 +465,8 @@ def test_bare_pickle_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"format_version": np.int64(3)}, "1 to 2. Received: .*version 3"),
-        ({"format_version": np.int64(0)}, "1 to 2. Received: .*version 0"),
+        ({"format_version": np.int64(3)}, "version 2. Received: .*version 3"),
+        ({"format_version": np.int64(1)}, "version 2. Received: .*version 1"),
         ({"format_version": np.ones(2, int)}, "Received: filepath="),
         ({"format_version": None}, "file with .'labels', 'num_classes', 'val"),
         ({"labels": None}, "file with .'format_version', 'num_classes', 'val"),
@@ -494,10 +480,6 @@ def test_bare_pickle_is_not_run(tmp_path):
         ({"margins": np.ones((2, 2))}, r"`margins`.*\(2, 3\).*\(2, 2\)"),
         ({"margins": np.full((2, 3), INF)}, r"filepath.*`margins`.*\+inf"),
         ({"margins": np.full((2, 3), "1")}, "filepath.*`margins`.*numbers"),
-        (
-            {"format_version": np.int64(1), "margins": np.ones((2, 3))},
-            "file with .'format_version', 'labels', 'margins'",
-        ),
     ],
 )
 def test_other_content(tmp_path, changes, match):

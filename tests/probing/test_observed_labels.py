@@ -13,7 +13,7 @@ def record(y, loss, units=3, activation="softmax", label_fn=None, epochs=2):
     """Curves of a tiny model on targets `y`."""
     x, _ = testing_utils.tiny_data(len(y))
     model = testing_utils.tiny_model(units=units, activation=activation)
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, run_eagerly=True)
     recorder = kcn.LossCurveRecorder(label_fn=label_fn)
     model.fit(
         kcn.with_sample_ids((x, y)).shuffle(len(y)).batch(3),
@@ -83,7 +83,7 @@ def test_multi_hot_goes_on_in_another_recorder(tmp_path):
     y = np.eye(3, dtype="float32")[LABELS]
     y[-1] = 1  # The first batches look one-hot.
     model = testing_utils.tiny_model(activation="sigmoid")
-    model.compile("sgd", "binary_crossentropy")
+    model.compile("sgd", "binary_crossentropy", run_eagerly=True)
     data = kcn.with_sample_ids((x, y)).batch(2)
     for epoch in range(2):
         recorder = kcn.LossCurveRecorder(tmp_path / "curves.npz")

@@ -18,8 +18,10 @@ def record(model, x, y, sample_weight=None, batch_size=4, label_fn=None):
     return recorder.loss_curves
 
 
-def compiled(model, loss, **kwargs):
-    model.compile(keras.optimizers.SGD(0.0), loss, **kwargs)
+def compiled(model, loss, run_eagerly=True, **kwargs):
+    model.compile(
+        keras.optimizers.SGD(0.0), loss, run_eagerly=run_eagerly, **kwargs
+    )
     return model
 
 
@@ -323,7 +325,11 @@ def test_training_on_positions_is_as_without_ids(mask_zero):
     for with_ids in (False, True):
         keras.utils.set_random_seed(0)
         model = token_model(mask_zero)
-        model.compile(keras.optimizers.SGD(0.5), testing_utils.sparse_loss())
+        model.compile(
+            keras.optimizers.SGD(0.5),
+            testing_utils.sparse_loss(),
+            run_eagerly=True,
+        )
         if with_ids:
             record(model, x, y)
         else:

@@ -44,7 +44,9 @@ def weighted_mean(recorder, predictions):
     return np.average(predictions, axis=0, weights=weights)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_mean_of_training_predictions(jit_compile):
     recorder, predictions = record(
         3, "softmax", SPARSE, jit_compile=jit_compile
@@ -82,7 +84,7 @@ def test_one_output_is_two_classes(from_logits):
 def test_samples_that_were_not_seen_have_no_predictions():
     x, y = testing_utils.tiny_data()
     model = keras.Sequential([keras.layers.Dense(3, "softmax")])
-    model.compile("sgd", SPARSE)
+    model.compile("sgd", SPARSE, run_eagerly=True)
     recorder = kcn.LossCurveRecorder(record_predictions=True)
     part = kcn.with_sample_ids((x, y)).batch(8).take(1)
     model.fit(part, epochs=2, callbacks=[recorder], verbose=0)
@@ -94,7 +96,7 @@ def test_replaced_epochs_are_forgotten():
     x, y = testing_utils.tiny_data()
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.5), loss)
+    model.compile(keras.optimizers.SGD(0.5), loss, run_eagerly=True)
     recorder = kcn.LossCurveRecorder(record_predictions=True)
     train = kcn.with_sample_ids((x, y)).batch(20)
     arguments = {"callbacks": [recorder], "verbose": 0, "shuffle": False}
@@ -108,7 +110,7 @@ def test_replaced_epochs_are_forgotten():
 def test_nothing_is_recorded_unless_asked_for():
     x, y = testing_utils.tiny_data()
     model = keras.Sequential([keras.layers.Dense(3, "softmax")])
-    model.compile("sgd", SPARSE)
+    model.compile("sgd", SPARSE, run_eagerly=True)
     recorder = kcn.LossCurveRecorder()
     train = kcn.with_sample_ids((x, y)).batch(8)
     model.fit(train, callbacks=[recorder], verbose=0)
@@ -119,7 +121,7 @@ def test_nothing_is_recorded_unless_asked_for():
 def test_outputs_that_are_no_classes_are_refused():
     x, _ = testing_utils.tiny_data()
     model = keras.Sequential([keras.layers.Reshape((2, 2))])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     train = kcn.with_sample_ids((x, x.reshape(-1, 2, 2))).batch(8)
     recorder = kcn.LossCurveRecorder(record_predictions=True)
     with pytest.raises(ValueError, match="argument `record_predictions`"):

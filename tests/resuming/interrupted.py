@@ -1,5 +1,9 @@
 """Trainings of both stages that are interrupted and started again."""
 
+import functools
+import pathlib
+import tempfile
+
 import keras
 import numpy as np
 import testing_utils
@@ -45,7 +49,7 @@ def data():
     return kcn.shuffle_by_epoch(train, buffer_size=20).batch(4)
 
 
-def network(optimizer="adam"):
+def network(optimizer="adam", run_eagerly=True):
     """A compiled classifier with Dropout."""
     model = keras.Sequential(
         [
@@ -55,14 +59,26 @@ def network(optimizer="adam"):
             keras.layers.Dense(testing_utils.NUM_CLASSES),
         ]
     )
-    model.compile(optimizer, testing_utils.sparse_loss(), metrics=["accuracy"])
+    model.compile(
+        optimizer,
+        testing_utils.sparse_loss(),
+        metrics=["accuracy"],
+        run_eagerly=run_eagerly,
+    )
     return model
 
 
-def probe(folder, *callbacks, recorder=None, model=None, save_freq="epoch"):
+def probe(
+    folder,
+    *callbacks,
+    recorder=None,
+    model=None,
+    save_freq="epoch",
+    run_eagerly=True,
+):
     """A probe from the beginning, or on from the folder; all it leaves."""
     keras.utils.set_random_seed(3)
-    model = model or network()
+    model = model or network(run_eagerly=run_eagerly)
     if recorder is None:
         recorder = kcn.LossCurveRecorder(record_predictions=True)
     backup = kcn.BackupAndResume(folder, save_freq)
@@ -89,11 +105,17 @@ def curves():
     return kcn.LossCurves(values, y, margins=rng.normal(size=(20, 6)))
 
 
-def allocate(folder, *callbacks, save_freq="epoch", arrays=False, **kwargs):
+def allocate(
+    folder,
+    *callbacks,
+    save_freq="epoch",
+    run_eagerly=True,
+    arrays=False,
+    **kwargs,
+):
     """The same of a `CurveWeightedModel`."""
     keras.utils.set_random_seed(3)
-    base = network()
-    weighted = kcn.CurveWeightedModel(base)
+    weighted = kcn.CurveWeightedModel(network(run_eagerly=run_eagerly))
     backup = kcn.BackupAndResume(folder, save_freq)
     samples = (data(),)
     if arrays:
@@ -109,11 +131,22 @@ def allocate(folder, *callbacks, save_freq="epoch", arrays=False, **kwargs):
     variables = weighted.resumable_variables()
     left = {
         f"{group}/{index}": np.asarray(variable)
-        for group in ("meta_optimizer", "beliefs", "class_frequencies")
+        for group in (
+            "meta_optimizer",
+            "running_predictions",
+            "class_frequencies",
+        )
         for index, variable in enumerate(variables[group])
     }
     left["weights"] = weighted.sample_weights()
     return {**left, **_of_training(weighted, history)}
+
+
+@functools.cache
+def never_interrupted(train):
+    """What a training (`probe` or `allocate`) leaves that was never killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return train(pathlib.Path(folder) / "whole")
 
 
 def _of_training(model, history):

@@ -7,6 +7,7 @@ import interrupted
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import testing_utils
 from interrupted import STEPS
 from interrupted import EpochsTrained
@@ -14,6 +15,7 @@ from interrupted import InterruptAfter
 from interrupted import Interrupted
 from interrupted import allocate
 from interrupted import assert_same
+from interrupted import never_interrupted
 from interrupted import probe
 
 import keras_curvenet as kcn
@@ -32,20 +34,65 @@ STAGES = pytest.mark.parametrize("train", [probe, allocate])
 def test_interrupted_and_uninterrupted_are_equal(
     train, save_freq, steps, tmp_path
 ):
-    whole = train(tmp_path / "whole")
+    whole = never_interrupted(train)
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", InterruptAfter(steps), save_freq=save_freq)
+        train(tmp_path, InterruptAfter(steps), save_freq=save_freq)
     began = EpochsTrained()
-    assert_same(train(tmp_path / "cut", began, save_freq=save_freq), whole)
+    assert_same(train(tmp_path, began, save_freq=save_freq), whole)
     # The step that an epoch ends with is saved with it, after all callbacks.
     complete = (steps - 1) // STEPS
     assert began.epochs == list(range(complete, interrupted.NUM_EPOCHS))
 
 
+@pytest.mark.parametrize(
+    "train", [probe, pytest.param(allocate, marks=pytest.mark.slow)]
+)
+def test_traced_steps_are_equal_too(train, tmp_path):
+    options = {"save_freq": 2, "run_eagerly": False}
+    whole = train(tmp_path / "whole", **options)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", InterruptAfter(STEPS + 3), **options)
+    assert_same(train(tmp_path / "cut", **options), whole)
+
+
+def shuffled_numbers():
+    return kcn.shuffle_by_epoch(tf.data.Dataset.range(20), 20, seed=5)
+
+
+def orders_of(dataset, count):
+    return [[int(number) for number in dataset] for _ in range(count)]
+
+
+@STAGES
+def test_data_of_another_fit_keeps_its_order(train, tmp_path):
+    other, orders = shuffled_numbers(), []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: orders.extend(orders_of(other, 2))
+    )
+    train(tmp_path, look)
+    expected = orders_of(shuffled_numbers(), 2 * interrupted.NUM_EPOCHS)
+    assert orders == expected
+
+
+def test_validation_data_keeps_its_order(tmp_path):
+    x, y = map(tf.constant, testing_utils.tiny_data())
+    numbers = shuffled_numbers()
+    orders_of(numbers, 2)  # Its passes are no longer the epochs.
+    validation_data = numbers.map(lambda i: (x[i], y[i])).batch(4)
+    interrupted.network().fit(
+        interrupted.data(),
+        epochs=3,
+        validation_data=validation_data,
+        callbacks=[kcn.LossCurveRecorder(), kcn.BackupAndResume(tmp_path)],
+        verbose=0,
+    )
+    assert orders_of(numbers, 1) == orders_of(shuffled_numbers(), 6)[5:]
+
+
 @STAGES
 def test_interrupted_many_times(train, tmp_path):
-    whole = train(tmp_path / "whole")
-    for steps in (3, 4, STEPS + 1, 2, 4):
+    whole = never_interrupted(train)
+    for steps in (3, STEPS + 1, 2):
         with pytest.raises(Interrupted):
             train(tmp_path / "cut", InterruptAfter(steps), save_freq=1)
     assert_same(train(tmp_path / "cut"), whole)
@@ -67,8 +114,8 @@ def test_only_a_part_of_the_epochs_learns_weights(tmp_path):
 
 @STAGES
 def test_a_stage_that_had_ended_is_passed_over(train, tmp_path):
-    whole = train(tmp_path)
-    began = EpochsTrained()
+    train(tmp_path)
+    whole, began = never_interrupted(train), EpochsTrained()
     assert_same(train(tmp_path, began), whole)
     assert began.epochs == []
 
@@ -100,6 +147,7 @@ def test_two_fits_of_one_probe(steps, tmp_path):
         model.compile(
             keras.optimizers.SGD(0.1, momentum=0.9),
             testing_utils.sparse_loss(),
+            run_eagerly=True,
         )
         model.fit(
             interrupted.data(),
@@ -242,16 +290,15 @@ def test_the_two_newest_are_kept(tmp_path):
     assert names == ["backup-00000002.npz", "backup-00000003.npz"]
 
 
-@STAGES
-def test_a_damaged_newest_falls_back(train, tmp_path):
-    whole = train(tmp_path / "whole")
+def test_a_damaged_newest_falls_back(tmp_path):
+    whole = never_interrupted(probe)
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", InterruptAfter(3 * STEPS + 1))
+        probe(tmp_path / "cut", InterruptAfter(3 * STEPS + 1))
     path = tmp_path / "cut" / "backup-00000002.npz"
     path.write_bytes(path.read_bytes()[:-100])
     began = EpochsTrained()
     with pytest.warns(UserWarning, match="backup-00000002.npz' is damaged"):
-        resumed = train(tmp_path / "cut", began)
+        resumed = probe(tmp_path / "cut", began)
     assert_same(resumed, whole)
     assert began.epochs[0] == 2
 
@@ -270,7 +317,12 @@ def test_all_damaged(tmp_path):
 def test_a_backup_of_another_model(tmp_path):
     probe(tmp_path)
     model = testing_utils.tiny_model("functional")
-    model.compile("adam", testing_utils.sparse_loss(), metrics=["accuracy"])
+    model.compile(
+        "adam",
+        testing_utils.sparse_loss(),
+        metrics=["accuracy"],
+        run_eagerly=True,
+    )
     weights = model.get_weights()
     with pytest.raises(ValueError, match="backups of this model"):
         probe(tmp_path, model=model)
@@ -319,35 +371,32 @@ def test_curves_of_fewer_epochs(tmp_path):
 # Faults.
 
 
-@STAGES
-def test_keyboard_interrupt(train, tmp_path):
+def test_keyboard_interrupt(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if int(self.model.optimizer.iterations) == STEPS + 2:
                 raise KeyboardInterrupt
 
-    whole = train(tmp_path / "whole")
+    whole = never_interrupted(probe)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", Interrupt())
-    assert_same(train(tmp_path / "cut"), whole)
+        probe(tmp_path / "cut", Interrupt())
+    assert_same(probe(tmp_path / "cut"), whole)
 
 
-@STAGES
-def test_an_exception_in_another_callback_at_an_epochs_end(train, tmp_path):
+def test_an_exception_in_another_callback_at_an_epochs_end(tmp_path):
     class Fail(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
                 raise Interrupted
 
-    whole = train(tmp_path / "whole")
+    whole = never_interrupted(allocate)
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", Fail())
-    assert_same(train(tmp_path / "cut"), whole)
+        allocate(tmp_path / "cut", Fail())
+    assert_same(allocate(tmp_path / "cut"), whole)
 
 
-@STAGES
-def test_a_full_disk(train, tmp_path, monkeypatch):
-    whole = train(tmp_path / "whole")
+def test_a_full_disk(tmp_path, monkeypatch):
+    whole = never_interrupted(probe)
     is_full = False
 
     def fsync(descriptor):
@@ -364,11 +413,11 @@ def test_a_full_disk(train, tmp_path, monkeypatch):
         pytest.raises(Interrupted),
         pytest.warns(UserWarning, match="No backup could be saved.*No space"),
     ):
-        train(tmp_path / "cut", Fill(), InterruptAfter(3 * STEPS + 2))
+        probe(tmp_path / "cut", Fill(), InterruptAfter(3 * STEPS + 2))
     assert not [n for n in os.listdir(tmp_path / "cut") if "tmp" in n]
     is_full = False
     began = EpochsTrained()
-    assert_same(train(tmp_path / "cut", began), whole)
+    assert_same(probe(tmp_path / "cut", began), whole)
     assert began.epochs[0] == 2
 
 
@@ -376,7 +425,7 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
     def fsync(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    whole = allocate(tmp_path / "whole")
+    whole = never_interrupted(allocate)
     monkeypatch.setattr(whole_files.os, "fsync", fsync)
     with pytest.warns(UserWarning, match="No backup") as record:
         left = allocate(tmp_path / "full")
@@ -384,12 +433,11 @@ def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
     assert_same(left, whole)
 
 
-@STAGES
-def test_a_folder_that_cannot_be_made(train, tmp_path):
+def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     steps = EpochsTrained()
     with pytest.raises(ValueError, match=r"argument `backup_dir`.*written"):
-        train(tmp_path / "file", steps)
+        allocate(tmp_path / "file", steps)
     assert steps.epochs == []
 
 
