@@ -1,4 +1,4 @@
-"""What people do around `fit`: callbacks, checkpoints, splits, class weights."""
+"""What people do around `fit`: callbacks, checkpoints, splits, weights."""
 
 import json
 import warnings

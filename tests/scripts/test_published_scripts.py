@@ -204,9 +204,7 @@ def class_weights_as_sample_weight(folder):
     model = keras.Sequential(
         [keras.Input((8,)), layers.Dense(1, activation="sigmoid")]
     )
-    model.compile(
-        "adam", "binary_crossentropy", weighted_metrics=["accuracy"]
-    )
+    model.compile("adam", "binary_crossentropy", weighted_metrics=["accuracy"])
     return model, batches(features, rare, weights)
 
 
