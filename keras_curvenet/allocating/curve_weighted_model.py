@@ -533,6 +533,7 @@ class CurveWeightedModel(keras.Model):
         return call_with_training(self.base_model)(inputs, training)
 
     def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`, of the base model."""
         self._compile_as_base()
         self._evaluates = True
         try:
