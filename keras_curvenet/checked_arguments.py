@@ -1,18 +1,57 @@
 """Checks of arguments, all with the same words: `as_` converts or raises."""
 
+import importlib
 import math
 import numbers
 import os
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+# Whatever was received, a message is shorter than 500 characters.
+_FIRST, _LAST = 330, 150
+
 
 def invalid_value(argument: str, expected: str, received: str) -> ValueError:
     """The ValueError of an argument, in the words that all have."""
-    return ValueError(
+    return ValueError(_words(argument, expected, received))
+
+
+def invalid_type(argument: str, expected: str, received: str) -> TypeError:
+    """The TypeError of an argument, in the same words."""
+    return TypeError(_words(argument, expected, received))
+
+
+def shortened(text: str) -> str:
+    """The text, without its middle where it is long."""
+    if len(text) <= _FIRST + _LAST:
+        return text
+    return f"{text[:_FIRST]} ... {text[-_LAST:]}"
+
+
+def imported(module: str, what: str, packages: str | None = None) -> Any:
+    """A module that may not be there; ImportError says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs {module}, which is not installed. Run "
+            f"`pip install {packages or module}`."
+        ) from error
+
+
+def listed(items: Sequence[Any], most: int = 5) -> str:
+    """The first of many items, for a message of one line."""
+    first = f"[{', '.join(map(str, items[:most]))}]"
+    rest = len(items) - most
+    return f"{first} and {rest:,} more" if rest > 0 else first
+
+
+def _words(argument: str, expected: str, received: str) -> str:
+    return shortened(
         f"Invalid value for argument `{argument}`. Expected {expected}. "
         f"Received: {received}"
     )
@@ -22,9 +61,8 @@ def as_int(argument: str, value: Any, least: int) -> int:
     """The int; ValueError unless it is one, and at least `least`."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or value < least:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an int >= "
-            f"{least}. Received: {argument}={value!r}."
+        raise invalid_value(
+            argument, f"an int >= {least}", f"{argument}={value!r}."
         )
     return int(value)
 
@@ -32,16 +70,13 @@ def as_int(argument: str, value: Any, least: int) -> int:
 def as_ints(argument: str, values: Any, least: int) -> tuple[int, ...]:
     """The ints as a tuple; TypeError or ValueError unless they are ints."""
     if not isinstance(values, (list, tuple)):
-        raise TypeError(
-            f"Invalid value for argument `{argument}`. Expected a list or "
-            f"tuple of ints. Received: {argument}={values!r}."
-        )
+        expected = "a list or tuple of ints"
+        raise invalid_type(argument, expected, f"{argument}={values!r}.")
     try:
         return tuple(as_int(argument, value, least) for value in values)
     except ValueError as error:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected ints >= "
-            f"{least}. Received: {argument}={values}."
+        raise invalid_value(
+            argument, f"ints >= {least}", f"{argument}={values}."
         ) from error
 
 
@@ -61,30 +96,21 @@ def as_float(
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not is_good(float(value)):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected {expected}. "
-            f"Received: {argument}={value!r}."
-        )
+        raise invalid_value(argument, expected, f"{argument}={value!r}.")
     return float(value)
 
 
 def as_bool(argument: str, value: Any) -> bool:
     """The bool; ValueError unless it is True or False."""
     if not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected True or False. "
-            f"Received: {argument}={value!r}."
-        )
+        raise invalid_value(argument, "True or False", f"{argument}={value!r}.")
     return value
 
 
 def as_path(argument: str, value: Any) -> str:
     """The path as a string; TypeError unless it is a path."""
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(
-            f"Invalid value for argument `{argument}`. Expected a path. "
-            f"Received: {argument}={value!r}."
-        )
+        raise invalid_type(argument, "a path", f"{argument}={value!r}.")
     return os.fspath(value)
 
 
@@ -105,12 +131,15 @@ def as_rows(
     Raises:
         ValueError: If the shape is another one.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # Rows of several lengths.
+        raise invalid_value(argument, "an array", f"{error}.") from error
     if array.ndim != rank or len(array) != num_samples:
         one = "value" if rank == 1 else "row"
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected one {one} for "
-            f"each of {num_samples} samples. Received: {argument} of shape "
-            f"{array.shape}."
+        raise invalid_value(
+            argument,
+            f"one {one} for each of {num_samples} samples",
+            f"{argument} of shape {array.shape}.",
         )
     return array

@@ -175,11 +175,6 @@ WRONG_USES = {
         "argument `filepath`",
         "Received: filepath=7.",
     ),
-    "curves save nofolder": (
-        lambda: curves().save(folder() + "/none/c.npz"),
-        FileNotFoundError,
-        "[Errno 2] No such file or directory:",
-    ),
     "curves skip neg": (
         lambda: curves().class_centered(-1),
         ValueError,

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 from wrong_uses import a_file
 from wrong_uses import check
-from wrong_uses import folder
 from wrong_uses import model
 from wrong_uses import named_by_strings
 from wrong_uses import probe
@@ -191,7 +190,7 @@ WRONG_USES = {
         "Received: filepath=3.",
     ),
     "rec filepath no folder": (
-        lambda: probe(recorder=kcn.LossCurveRecorder(folder() + "/none/c.npz")),
+        lambda: probe(recorder=kcn.LossCurveRecorder(a_file() + "/none/c.npz")),
         ValueError,
         "argument `filepath`",
         "Received: filepath='",

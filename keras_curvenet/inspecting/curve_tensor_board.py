@@ -1,6 +1,7 @@
 """CurveTensorBoard: what becomes of the sample weights, in TensorBoard."""
 
 import os
+import re
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.inspecting import plots
+from keras_curvenet.inspecting.given_values import as_class_names
 from keras_curvenet.inspecting.label_quality import class_counts
 from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.workers import is_chief
@@ -15,6 +17,9 @@ from keras_curvenet.workers import is_chief
 # Classes that get a histogram and scalars of their own; the rest are in the
 # overall ones and in that of the classes' means.
 _MOST_CLASSES = 20
+
+# What Markdown would not take for text.
+_MARKS = re.compile(r"[\\`*_<>|\[\]]")
 
 
 class CurveTensorBoard(keras.callbacks.Callback):
@@ -31,11 +36,12 @@ class CurveTensorBoard(keras.callbacks.Callback):
         log_dir: Path of the folder to write to.
         images: Array of images by sample id, or None; what
             `keras_curvenet.plots.plot_label_issues` takes.
-        class_names: Sequence of strings, or None for the classes' numbers.
+        class_names: Names by class, a sequence, an array or a dict, or None
+            for the classes' numbers.
 
     Raises:
         ImportError: During `fit`, if images are given without matplotlib.
-        ValueError: During `fit`, if the model is not a `CurveWeightedModel`.
+        ValueError: During `fit`, if the model is another or names are missing.
 
     Example:
 
@@ -60,6 +66,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
         self.log_dir = as_path("log_dir", log_dir)
         self.images = images
         self.class_names = class_names
+        self._names = None
         self._writer = None
 
     def on_train_begin(self, logs=None):
@@ -70,6 +77,9 @@ class CurveTensorBoard(keras.callbacks.Callback):
                 "Expected it in the callbacks of `CurveWeightedModel.fit`. "
                 f"Received: model '{self.model.name}' without loss curves."
             )
+        names = as_class_names(self.class_names, curves.num_classes)
+        lines = [" ".join(name.split()) for name in names]  # A tag is one.
+        self._names = as_class_names(lines, curves.num_classes)
         if is_chief(self.model.distribute_strategy):
             folder = os.path.join(self.log_dir, "curves")
             self._writer = tf.summary.create_file_writer(folder)
@@ -95,7 +105,7 @@ class CurveTensorBoard(keras.callbacks.Callback):
             tf.summary.histogram("sample_weights", weights)
             tf.summary.histogram("mean_weight_of_classes", means[counts > 0])
             for label in np.flatnonzero(counts)[:_MOST_CLASSES]:
-                name = self._name(label)
+                name = self._names[label]
                 members = weights[labels == label]
                 tf.summary.histogram(f"sample_weights/{name}", members)
                 tf.summary.scalar(f"mean_weight/{name}", means[label])
@@ -115,13 +125,10 @@ class CurveTensorBoard(keras.callbacks.Callback):
             "| class | samples | wrong labels (estimated) |",
             "|---|---|---|",
         ]
-        for label in range(curves.num_classes):
-            samples, rate = f"{counts[label]:,}", f"{rates[label]:.0%}"
-            rows.append(f"| {self._name(label)} | {samples} | {rate} |")
+        for name, count, rate in zip(self._names, counts, rates, strict=True):
+            name = _MARKS.sub(r"\\\g<0>", name)
+            rows.append(f"| {name} | {count:,} | {rate:.0%} |")
         return "\n".join(rows)
-
-    def _name(self, label):
-        return plots.name_of_class(label, self.class_names)
 
 
 def _picture(figure):

@@ -5,8 +5,10 @@ import reprlib
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
+from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # Typical scores are then about 0.02 and 0.98. Sample weights start there.
@@ -16,12 +18,11 @@ _LOGIT_GAP = 8.0
 def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
-    Margins are averaged over those epochs that tell most, and compared with
-    the mean of the observed class; losses are, where there are no margins.
-    Scores are below 0.5 for the samples that `find_label_issues` finds.
-
-    Scores rank samples; they are not calibrated probabilities. Of fewer than
-    some hundred samples, several are below 0.5 although all labels are right.
+    Margins (or losses, where there are none) are averaged over those epochs
+    that tell most, and compared with the mean of the observed class. Scores are
+    below 0.5 for the samples that `find_label_issues` finds. They rank samples
+    and are no calibrated probabilities: of fewer than some hundred samples,
+    several are below 0.5 although all labels are right.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -31,7 +32,6 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
         is probably wrong, NaN for samples that were never seen.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -52,15 +52,12 @@ def find_label_issues(
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    Samples fall into two groups, the typical and the suspect ones, so that
-    each group is most alike within. With margins, no more are suspect than the
-    network's early predictions allow; a warning says where margins do not tell
-    how many are wrong. With losses alone, where the groups are only the halves
-    of one, the suspects are those that lie far out of it.
-
-    Reference: Otsu, "A threshold selection method from gray-level
-    histograms", 1979, for the two groups; Tukey, "Exploratory data analysis",
-    1977, for what is far out.
+    Samples fall into two groups, the typical and the suspect ones (Otsu, "A
+    threshold selection method from gray-level histograms", 1979). With margins,
+    no more are suspect than the network's early predictions allow; a warning
+    says where these do not tell. With losses alone, where the groups are halves
+    of one, suspects lie far out of it (Tukey, "Exploratory data analysis",
+    1977).
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -72,7 +69,6 @@ def find_label_issues(
         Int64 ids.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs, or `noise_rate` is no
             such share.
 
@@ -95,17 +91,19 @@ def find_label_issues(
     rates = np.asarray(noise_rate, dtype=np.float64)
     is_shape = rates.shape in ((), (curves.num_classes,))
     if not is_shape or not ((rates >= 0.0) & (rates <= 1.0)).all():
-        raise ValueError(
-            "Invalid value for argument `noise_rate`. Expected a float in "
-            f"[0, 1], or {curves.num_classes} of them, one for each class. "
-            f"Received: noise_rate={reprlib.repr(noise_rate)}."
+        raise invalid_value(
+            "noise_rate",
+            f"a float in [0, 1], or {curves.num_classes} of them, one for each "
+            "class",
+            f"noise_rate={reprlib.repr(noise_rate)}.",
         )
     if rates.ndim == 0:
         return order[: round(float(rates) * len(order))]
     is_found = np.zeros(len(order), bool)
-    for label, rate in enumerate(rates):
-        places = np.flatnonzero(curves.labels[order] == label)
-        is_found[places[: round(rate * len(places))]] = True
+    labels = curves.labels[order]
+    for places in members_of_classes(labels):
+        share = rates[labels[places[0]]]
+        is_found[places[: round(share * len(places))]] = True
     return order[is_found]
 
 
@@ -120,7 +118,6 @@ def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
         `find_label_issues` finds, 0 for classes without samples.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -148,7 +145,6 @@ def estimate_class_counts(curves: LossCurves) -> npt.NDArray[np.int64]:
         Int64 `(num_classes,)`.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:
@@ -205,5 +201,4 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
         threshold = ranked[0] if lower.size else ranked[-1] - gap
     # Beyond 700, the exponential would not be finite.
     logits = np.minimum(_LOGIT_GAP / gap * (values - threshold), 700.0)
-    scores: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(logits))
-    return scores
+    return np.asarray(1.0 / (1.0 + np.exp(logits)))

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.checked_arguments import imported
+from keras_curvenet.inspecting.given_values import as_class_probabilities
+from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 
@@ -10,7 +12,8 @@ from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 def label_report(curves, predictions=None, sample_weights=None):
     """Everything known of each sample's label, as a pandas table.
 
-    Worst first; `report.to_csv(path, index=False)` writes it for other tools.
+    Worst first; `report.to_csv(path, index=False)` or `report.to_parquet(path)`
+    writes it for other tools.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -27,7 +30,6 @@ def label_report(curves, predictions=None, sample_weights=None):
 
     Raises:
         ImportError: If pandas is not installed.
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If predictions or weights do not fit the curves.
 
     Example:
@@ -39,14 +41,22 @@ def label_report(curves, predictions=None, sample_weights=None):
     curves = kcn.LossCurves(losses, labels=[0, 0, 0, 0])
     kcn.label_report(curves).to_csv("report.csv", index=False)
     ```
+
+    Into cleanlab, and its label issues back in, with a recorder that has
+    `record_predictions=True`:
+
+    ```
+    seen = np.flatnonzero(curves.labels >= 0)
+    found = cleanlab.filter.find_label_issues(
+        curves.labels[seen],
+        recorder.mean_predictions[seen],
+        return_indices_ranked_by="self_confidence",
+    )
+    report = kcn.label_report(curves, recorder.mean_predictions)
+    report["is_cleanlab_issue"] = report["sample_id"].isin(seen[found])
+    ```
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "The report needs pandas, which is not installed. Run "
-            "`pip install pandas`."
-        ) from error
+    pd = imported("pandas", "The report")
     scores = label_quality_scores(curves)
     columns = {
         "sample_id": np.arange(curves.num_samples),
@@ -56,12 +66,12 @@ def label_report(curves, predictions=None, sample_weights=None):
         "verdict": sample_verdicts(curves),
     }
     if predictions is not None:
-        predictions = as_rows("predictions", predictions, len(scores), rank=2)
+        predictions = as_class_probabilities(predictions, curves)
         has_any = predictions.any(axis=1)
         suggested = np.where(has_any, predictions.argmax(axis=1), -1)
         columns["suggested_label"] = suggested
     if sample_weights is not None:
-        weights = as_rows("sample_weights", sample_weights, len(scores))
+        weights = as_numbers("sample_weights", sample_weights, len(scores))
         columns["sample_weight"] = weights
     return pd.DataFrame(columns).sort_values(
         "score", kind="stable", ignore_index=True

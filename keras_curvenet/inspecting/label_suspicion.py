@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import invalid_type
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.most_wrong_labels import most_wrong_labels
 from keras_curvenet.inspecting.unlearned_classes import spare_unlearned_classes
 from keras_curvenet.probing.filled_curves import never_seen
@@ -33,16 +35,11 @@ _MOST_THRESHOLDS = 1_000_000
 
 
 class LabelSuspicion(NamedTuple):
-    """What the curves say against the labels.
+    """What the curves say against the labels."""
 
-    Attributes:
-        values: Float64 `(num_samples,)`, high where the label is probably
-            wrong; NaN for samples that were never seen.
-        num_suspects: Int, how many of the highest are probably wrong.
-    """
-
+    # By sample, high where its label is probably wrong, NaN where never seen.
     values: npt.NDArray[np.float64]
-    num_suspects: int
+    num_suspects: int  # How many of the highest are probably wrong.
 
 
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
@@ -59,13 +56,6 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     As many labels are suspect as are in the upper group; of margins, at most
     as many as `most_wrong_labels` allows, and not many more of a class that
     the network has not learned (`spare_unlearned_classes`).
-
-    Args:
-        curves: `LossCurves` of two epochs or more.
-
-    Raises:
-        TypeError: If `curves` is not a `LossCurves`.
-        ValueError: If it has fewer than two epochs.
     """
     check_curves(curves)
     # Curves do not change, and many functions ask: the answer stays with them.
@@ -78,15 +68,15 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
 def check_curves(curves: Any) -> None:
     """Raises TypeError or ValueError where nothing can be read off."""
     if not isinstance(curves, LossCurves):
-        raise TypeError(
-            "Invalid value for argument `curves`. Expected a "
-            "`keras_curvenet.LossCurves`, such as `recorder.loss_curves`. "
-            f"Received: {type(curves).__name__}."
+        raise invalid_type(
+            "curves",
+            "a `keras_curvenet.LossCurves`, such as `recorder.loss_curves`",
+            f"{type(curves).__name__}.",
         )
     if curves.num_epochs < 2:
-        raise ValueError(
-            "Invalid value for argument `curves`. Expected loss curves of at "
-            f"least two epochs. Received: {curves}. Record more epochs."
+        expected = "loss curves of at least two epochs"
+        raise invalid_value(
+            "curves", expected, f"{curves}. Record more epochs."
         )
 
 
@@ -151,12 +141,7 @@ def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
 def _most_telling(
     columns: list[_Array], evidence: Callable[[_Array], _Array], labels: _Array
 ) -> tuple[_Array, tuple[int, int], float]:
-    """The relative evidence that separates samples best, and how it was made.
-
-    Returns:
-        Tuple of the relative evidence, the range of epochs and the class's
-        share.
-    """
+    """The evidence that separates samples best, its epochs and its share."""
     size = len(columns)
     # All ranges are made of these three parts, each read once.
     limits = (0, size // 4, size // 2, size)

@@ -32,15 +32,9 @@ def memorized_share(
     labels falls. It rises, from early epochs to the last quarter, only where
     the network learns them one by one, which it then goes on to do in training.
 
-    Args:
-        curves: `LossCurves`.
-        looks_wrong: Bool `(num_samples,)`.
-
-    Returns:
-        Float in [0, 1]: 0 where the mean likelihood rises by no more than 0.02,
-        1 where it does by 0.05 or more, but at most ten times the share of
-        labels that look wrong; 0 of losses without margins, which may be no
-        crossentropies.
+    In [0, 1]: 0 where the mean likelihood rises by no more than 0.02, 1 where
+    it does by 0.05 or more, but at most ten times the share of labels that look
+    wrong; 0 of losses without margins, which may be no crossentropies.
     """
     most = min(1.0, float(looks_wrong.mean()) / _NOT_FEW)
     return min(float(np.nan_to_num(_share_of_rise(curves, looks_wrong))), most)

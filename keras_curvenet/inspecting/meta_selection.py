@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.checked_arguments import listed
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # The share of a class's probably right labels, the best, that meta samples are
@@ -33,7 +36,6 @@ def select_meta_samples(
         Int64 ids, ascending by class.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs or no sample that was
             seen, or another argument is no such int.
 
@@ -55,36 +57,35 @@ def select_meta_samples(
     best_first = np.argsort(-scores, kind="stable")
     best_first = best_first[: np.count_nonzero(~np.isnan(scores))]
     if best_first.size == 0:
-        raise ValueError(
-            "Invalid value for argument `curves`. Expected samples with a "
-            f"finite loss. Received: {curves}, in which no sample was seen."
-        )
+        received = f"{curves}, in which no sample was seen."
+        raise invalid_value("curves", "samples with a finite loss", received)
     rng = np.random.default_rng(seed)
     chosen, short, suspect = [], [], []
-    for label in np.unique(curves.labels[best_first]).tolist():
-        members = best_first[curves.labels[best_first] == label]
+    for places in members_of_classes(curves.labels[best_first]):
+        members = best_first[places]
+        label = int(curves.labels[members[0]])
         num_right = np.count_nonzero(scores[members] >= 0.5)
+        size = max(int(_DRAWN_FROM * num_right), samples_per_class)
+        pool = members[: min(size, num_right)]
         if num_right == 0:
             suspect.append(label)
             pool = members[: -(-len(members) // 2)]
-        else:
-            size = max(int(_DRAWN_FROM * num_right), samples_per_class)
-            pool = members[: min(size, num_right)]
-        size = min(samples_per_class, len(pool))
-        if size < samples_per_class:
+        if len(pool) < samples_per_class:
             short.append(label)
+        size = min(samples_per_class, len(pool))
         chosen.append(rng.choice(pool, size, replace=False))
     if suspect:
         warnings.warn(
-            f"All samples of class(es) {suspect} look wrongly labelled. Meta "
-            "samples were drawn from the better half of each. Check these "
-            "classes, or pass `meta_data` with samples you trust.",
+            f"All samples of class(es) {listed(suspect)} look wrongly "
+            "labelled. Meta samples were drawn from the better half of each. "
+            "Check these classes, or pass `meta_data` with samples you trust.",
             stacklevel=2,
         )
     if short:
         warnings.warn(
-            f"Class(es) {short} have fewer than {samples_per_class} samples "
-            "with probably right labels. The meta set has fewer of them.",
+            f"Class(es) {listed(short)} have fewer than {samples_per_class} "
+            "samples with probably right labels. The meta set has fewer of "
+            "them.",
             stacklevel=2,
         )
     return np.concatenate(chosen).astype(np.int64)

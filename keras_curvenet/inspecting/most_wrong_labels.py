@@ -38,12 +38,9 @@ def most_wrong_labels(curves: LossCurves, separation: float) -> float:
     of hard samples, too. So the limit is at most twice the share of labels that
     a sure network contradicts in the same epochs (of few samples, one more is
     counted): hard samples are not among these. Where margins are of one group
-    only, the limit is also what the last half of the epochs allows, and the
-    share of labels that a sure network contradicts in the second quarter.
-
-    Args:
-        curves: `LossCurves` of a crossentropy, with margins.
-        separation: Float, the share that `two_groups` of the margins gives.
+    only (`separation` is the share that `two_groups` gives), the limit is also
+    what the last half of the epochs allows, and the share of labels that a sure
+    network contradicts in the second quarter.
     """
     size = curves.num_epochs
     early = _unexplained(curves.loss_columns[early_epochs(size)])

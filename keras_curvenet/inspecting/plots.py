@@ -9,10 +9,15 @@ import reprlib
 import numpy as np
 
 from keras_curvenet.checked_arguments import as_int
-from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.checked_arguments import imported
+from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.given_values import as_class_names
+from keras_curvenet.inspecting.given_values import as_class_probabilities
+from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_suspicion import check_curves
+from keras_curvenet.inspecting.sample_images import by_position
 from keras_curvenet.inspecting.sample_images import image_of
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
@@ -22,24 +27,21 @@ __all__ = ["plot_label_issues", "plot_loss_curves", "plot_sample_weights"]
 # Colours that colour-blind people tell apart (Okabe and Ito), with line styles
 # for print: by group.
 _STYLES = {
-    "clean head": ("#0072B2", "-"),
-    "clean tail": ("#56B4E9", "--"),
+    "head": ("#0072B2", "-"),
+    "tail": ("#56B4E9", "--"),
     "suspect": ("#D55E00", "-."),
     "right label, head": ("#0072B2", "-"),
     "right label, tail": ("#56B4E9", "--"),
     "wrong label, head": ("#D55E00", "-."),
     "wrong label, tail": ("#E69F00", ":"),
-    "head": ("#0072B2", "-"),
-    "tail": ("#56B4E9", "--"),
 }
 
 
 def plot_loss_curves(curves, true_labels=None, ax=None):
     """Draws the mean loss curve of each group of samples.
 
-    The band around a curve holds the middle half of the group. Groups come
-    from the true labels where these are given, or else `sample_verdicts`.
-    Samples that were never seen are left out.
+    The band around a curve holds the middle half of the group. Groups are of
+    the true labels where these are given, or else of `sample_verdicts`.
 
     Reference: Jiang et al., 2022, figure 1.
 
@@ -53,7 +55,6 @@ def plot_loss_curves(curves, true_labels=None, ax=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If `true_labels` do not fit the curves.
 
     Example:
@@ -137,9 +138,8 @@ def plot_sample_weights(weights, labels, true_labels=None, ax=None):
         shares = np.full(len(group), 100.0 / len(group))
         style = _style(name, len(group))
         ax.hist(group, bins, weights=shares, histtype="step", **style)
-    ylabel = "share of the group (%)"
-    title = "Sample weights by class frequency"
-    ax.set(title=title, xlabel="sample weight", ylabel=ylabel)
+    ax.set_title("Sample weights by class frequency")
+    ax.set(xlabel="sample weight", ylabel="share of the group (%)")
     return _finished(ax, "no sample with a finite weight")
 
 
@@ -200,7 +200,9 @@ def plot_label_issues(
         issues, what = _as_ids(sample_ids, curves.num_samples), "given samples"
         nothing = "no samples were given"
     shown = issues[:max_images].tolist()
+    images = by_position(images)
     pictures = [image_of(images, sample_id) for sample_id in shown]
+    names = as_class_names(class_names, curves.num_classes)
     if predictions is not None:
         predictions = as_class_probabilities(predictions, curves)
     columns = min(8, max(1, len(shown)))
@@ -213,18 +215,19 @@ def plot_label_issues(
     ax.axis("off")
     if not shown:
         ax.text(0.5, 0.5, nothing, ha="center")
-    for place, sample_id in enumerate(shown):
+    for place, (sample_id, picture) in enumerate(
+        zip(shown, pictures, strict=True)
+    ):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1.0 - (row + 0.98) / rows
         cell = ax.inset_axes([left, bottom, 0.9 / columns, 0.58 / rows])
-        picture = pictures[place]
         cell.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
-        given = name_of_class(curves.labels[sample_id], class_names)
+        label = curves.labels[sample_id]
+        given = names[label] if label >= 0 else label
         text = f"given: {given}\nquality {scores[sample_id]:.2f}"
         if predictions is not None:
-            suggested = predictions[sample_id].argmax()
-            text += f"\npredicted: {name_of_class(suggested, class_names)}"
-        cell.set_title(text, fontsize=6)
+            text += f"\npredicted: {names[predictions[sample_id].argmax()]}"
+        cell.set_title(text, fontsize=6, parse_math=False)
         cell.axis("off")
     return ax.figure
 
@@ -237,23 +240,18 @@ def png_of(figure):
 
 
 def _style(name, size):
-    color, linestyle = _STYLES[name]
+    color, style = _STYLES[name.removeprefix("clean ")]
     label = f"{name} (n = {size:,})"
-    return {"color": color, "ls": linestyle, "lw": 2, "label": label}
+    return {"color": color, "ls": style, "lw": 2, "label": label}
 
 
 def _axes(ax, size=(6.4, 4.0), integer_x=False):
     if ax is not None:
         return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib, which is not installed. Run "
-            "`pip install matplotlib`."
-        ) from error
     # Not through pyplot: no window, and nothing to close.
-    ax = Figure(figsize=size, layout="constrained").add_subplot()
+    module = imported("matplotlib.figure", "A picture", "matplotlib")
+    figure = module.Figure(figsize=size, layout="constrained")
+    ax = figure.add_subplot()
     ax.xaxis.get_major_locator().set_params(integer=integer_x)
     return ax
 
@@ -277,14 +275,12 @@ def _groups_of_curves(curves, true_labels):
         names = ("clean head", "clean tail", "suspect")
         return {name: verdicts == name for name in names}
     check_curves(curves)
-    true_labels = as_numbers(
-        "true_labels", true_labels, curves.num_samples, "iu"
-    )
+    size = curves.num_samples
+    true_labels = as_numbers("true_labels", true_labels, size, "iu")
     if true_labels.min() < 0:
-        raise ValueError(
-            "Invalid value for argument `true_labels`. Expected the class of "
-            f"every sample. Received: {true_labels.min()} for some."
-        )
+        expected = "the class of every sample"
+        received = f"{true_labels.min()} for some."
+        raise invalid_value("true_labels", expected, received)
     is_wrong = curves.labels != true_labels
     return _groups_of_labels(is_wrong, _is_tail(true_labels))
 
@@ -304,55 +300,15 @@ def _is_tail(labels):
     return tail_classes(counts, counts > 0)[np.maximum(labels, 0)]
 
 
-def as_numbers(argument, values, num_samples, kinds="iuf", rank=1):
-    """What `as_rows` returns; ValueError where it is of no such dtype."""
-    values = as_rows(argument, values, num_samples, rank)
-    if values.dtype.kind not in kinds:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected "
-            f"{'ints' if kinds == 'iu' else 'numbers'}. Received: {argument} "
-            f"of dtype {values.dtype}."
-        )
-    return values
-
-
-def as_class_probabilities(predictions, curves):
-    """Float `(num_samples, num_classes)`; ValueError where they are not."""
-    predictions = as_numbers(
-        "predictions", predictions, curves.num_samples, "biuf", rank=2
-    )
-    sums = predictions.sum(axis=1, dtype=np.float64)
-    num_refused = np.count_nonzero(~np.isfinite(sums))
-    if predictions.shape[1] != curves.num_classes or num_refused:
-        raise ValueError(
-            "Invalid value for argument `predictions`. Expected finite "
-            f"probabilities of {curves.num_classes} classes, zeros for samples "
-            f"without predictions. Received: others for {num_refused} "
-            f"sample(s), in predictions of shape {predictions.shape}."
-        )
-    return predictions
-
-
 def _as_ids(sample_ids, num_samples):
     ids = np.asarray(sample_ids)
     if ids.size == 0:
         return ids.astype(np.int64)
     is_ids = ids.ndim == 1 and ids.dtype.kind in "iu"
     if not is_ids or ids.min() < 0 or ids.max() >= num_samples:
-        raise ValueError(
-            "Invalid value for argument `sample_ids`. Expected ints from 0 to "
-            f"{num_samples - 1}. Received: sample_ids={reprlib.repr(ids)}."
+        raise invalid_value(
+            "sample_ids",
+            f"ints from 0 to {num_samples - 1}",
+            f"sample_ids={reprlib.repr(sample_ids)}.",
         )
     return ids
-
-
-def name_of_class(label, class_names):
-    """A class's name, or its number where there are no names."""
-    if class_names is None:
-        return str(label)
-    if not 0 <= label < len(class_names):
-        raise ValueError(
-            "Invalid value for argument `class_names`. Expected a name for "
-            f"class {label}. Received: {len(class_names)} names."
-        )
-    return class_names[label]

@@ -30,7 +30,6 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
         `"suspect"`, and `"unseen"` for samples that were never seen.
 
     Raises:
-        TypeError: If `curves` is not a `LossCurves`.
         ValueError: If it has fewer than two epochs.
 
     Example:

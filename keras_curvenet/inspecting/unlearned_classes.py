@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import listed
+
 # A class is learned if its surest samples, this share of it, are as sure as
 # right labels typically are.
 _SUREST = 0.1
@@ -31,13 +33,7 @@ def spare_unlearned_classes(
     much is subtracted from their suspicion that little more of the class is
     suspect than of all samples.
 
-    Args:
-        values: Float64 `(n,)`, high where a label is probably wrong.
-        num_suspects: Int, how many of the highest are probably wrong.
-        labels: Int `(n,)`, the observed classes.
-
-    Returns:
-        Tuple of the values and the number of suspects.
+    Takes and returns what a `LabelSuspicion` holds, of samples that were seen.
     """
     ranked = np.sort(values)[::-1]
     upper, lower = ranked[:num_suspects], ranked[num_suspects:]
@@ -46,10 +42,8 @@ def spare_unlearned_classes(
     threshold = (upper[-1] + lower[0]) / 2.0
     least_sure = threshold - (upper.mean() - lower.mean()) / 2.0
     most = _MOST_SUSPECTS * num_suspects / len(values)
-    by_class = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[by_class], prepend=-2))
     values, look_wrong = values.copy(), []
-    for members in np.split(by_class, starts[1:]):
+    for members in members_of_classes(labels):
         own = np.sort(values[members])[::-1]
         allowed = int(np.ceil(most * len(own)))
         if allowed >= len(own) or own[allowed] <= threshold:
@@ -61,11 +55,22 @@ def spare_unlearned_classes(
                 look_wrong.append(int(labels[members[0]]))
     if look_wrong:
         warnings.warn(
-            f"Nearly all labels of class(es) {look_wrong} look wrong, which "
-            "the network has not learned: it is taken that about as many are "
-            "wrong there as elsewhere. If you know better, pass `noise_rate` "
-            "by class. Probing for more epochs, or with a loss that counts "
-            "rare classes more, tells.",
+            f"Nearly all labels of class(es) {listed(look_wrong)} look wrong, "
+            "which the network has not learned: it is taken that about as "
+            "many are wrong there as elsewhere. If you know better, pass "
+            "`noise_rate` by class. Probing for more epochs, or with a loss "
+            "that counts rare classes more, tells.",
             stacklevel=5,
         )
     return values, int(np.count_nonzero(values > threshold))
+
+
+def members_of_classes(
+    labels: npt.NDArray[np.int64],
+) -> list[npt.NDArray[np.int64]]:
+    """The places of each class's samples, of the classes that have any."""
+    if not labels.size:
+        return []
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[by_class]))
+    return np.split(by_class, starts + 1)

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.filled_curves import never_seen
 
 
@@ -19,11 +20,11 @@ def as_numbers(curves: npt.ArrayLike, argument: str) -> npt.NDArray[np.float32]:
         # Columns are what is read.
         return np.array(given, dtype=np.float32, order="F")
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an array of "
-            "numbers, of shape (num_samples, num_epochs). Received: "
+        raise invalid_value(
+            argument,
+            "an array of numbers, of shape (num_samples, num_epochs)",
             f"{argument} of another kind ({error}). Use NaN where a sample was "
-            "not seen."
+            "not seen.",
         ) from error
 
 
@@ -33,16 +34,17 @@ def as_margins(
     """Float32 margins of the shape of `values`; ValueError where not."""
     margins = as_numbers(margins, "margins")
     if margins.shape != values.shape:
-        raise ValueError(
-            "Invalid value for argument `margins`. Expected the shape of "
-            f"`values`, {values.shape}. Received: margins of shape "
-            f"{margins.shape}. Give one margin for each loss, or None."
+        raise invalid_value(
+            "margins",
+            f"the shape of `values`, {values.shape}",
+            f"margins of shape {margins.shape}. Give one margin for each loss, "
+            "or None.",
         )
     if np.isposinf(margins).any():
-        raise ValueError(
-            "Invalid value for argument `margins`. Expected margins, NaN (not "
-            "seen) or -inf (not finite). Received: +inf for "
-            f"{int(np.isposinf(margins).sum())} value(s)."
+        raise invalid_value(
+            "margins",
+            "margins, NaN (not seen) or -inf (not finite)",
+            f"+inf for {int(np.isposinf(margins).sum())} value(s).",
         )
     return margins
 
@@ -55,19 +57,21 @@ def as_labels(
     if labels.dtype.kind not in "iub":
         is_float = labels.dtype.kind == "f" and np.isfinite(labels).all()
         if not is_float or (labels % 1 != 0).any():
-            raise ValueError(
-                "Invalid value for argument `labels`. Expected int class "
-                f"labels. Received: labels of dtype {labels.dtype}, such as "
-                f"{labels.ravel()[:3].tolist()}."
+            raise invalid_value(
+                "labels",
+                "int class labels",
+                f"labels of dtype {labels.dtype}, such as "
+                f"{labels[:3].tolist()}.",
             )
     labels = labels.astype(np.int64)
     bad = (labels < -1) | ((labels == -1) & ~never_seen(losses))
     if bad.any():
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected labels >= 0 (-1 "
-            "only for samples never seen, whose values are all NaN). "
-            f"Received: {labels[bad][:3].tolist()} for sample id(s) "
-            f"{np.flatnonzero(bad)[:3].tolist()}."
+        raise invalid_value(
+            "labels",
+            "labels >= 0 (-1 only for samples never seen, whose values are all "
+            "NaN)",
+            f"{labels[bad][:3].tolist()} for sample id(s) "
+            f"{np.flatnonzero(bad)[:3].tolist()}.",
         )
     return labels
 
@@ -79,10 +83,11 @@ def refuse_margins_of_unseen(
     unseen = np.flatnonzero(labels == -1)
     bad = ~never_seen([column[unseen] for column in margins])
     if bad.any():
-        raise ValueError(
-            "Invalid value for argument `margins`. Expected NaN for samples "
-            "never seen, whose label is -1. Received: margins of sample id(s) "
-            f"{unseen[bad][:3].tolist()}. Give these a label, or NaN."
+        raise invalid_value(
+            "margins",
+            "NaN for samples never seen, whose label is -1",
+            f"margins of sample id(s) {unseen[bad][:3].tolist()}. Give these a "
+            "label, or NaN.",
         )
 
 
@@ -95,9 +100,9 @@ def as_num_classes(
         return max(largest + 1, 1)
     num_classes = as_int("num_classes", num_classes, 1)
     if largest >= num_classes:
-        raise ValueError(
-            "Invalid value for argument `labels`. Expected labels from 0 to "
-            f"num_classes - 1 = {num_classes - 1}. Received: a label of "
-            f"{largest}, for sample id {int(labels.argmax())}."
+        raise invalid_value(
+            "labels",
+            f"labels from 0 to num_classes - 1 = {num_classes - 1}",
+            f"a label of {largest}, for sample id {int(labels.argmax())}.",
         )
     return num_classes

@@ -3,34 +3,31 @@
 import json
 import os
 import re
+import warnings
+import zlib
 from typing import NamedTuple
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.folder_lock import LockedFolder
+from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _MANIFEST = "curves.json"
 _OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
 
 
 class RecordedColumns(NamedTuple):
-    """What a probe has recorded so far.
+    """What a probe has recorded so far."""
 
-    Attributes:
-        losses: List of float32 `(num_samples,)`, one for each epoch.
-        margins: List of the same form, or None.
-        labels: Int64 `(num_samples,)`, the observed class, -1 where unseen.
-        num_classes: Int, or None for the largest label plus one.
-    """
-
-    losses: list[npt.NDArray[np.float32]]
+    losses: list[npt.NDArray[np.float32]]  # `(num_samples,)` for each epoch.
     margins: list[npt.NDArray[np.float32]] | None
-    labels: npt.NDArray[np.int64]
-    num_classes: int | None
+    labels: npt.NDArray[np.int64]  # The observed class, -1 where unseen.
+    num_classes: int | None  # None for the largest label plus one.
 
     def first(self, num_epochs: int) -> Self:
         """The columns of the first epochs; those of none may have margins."""
@@ -46,7 +43,8 @@ class CurveFolder(LockedFolder):
 
     What an epoch's end costs does not grow with the epochs before it, and what
     is read is mapped into memory, not loaded. `curves.json` names the files
-    that count. It is replaced last, so that a crash leaves the epochs before.
+    that count, with their checksums and its own. It is replaced last, so that
+    a crash leaves the epochs before.
 
     Args:
         path: Path of the folder.
@@ -59,57 +57,82 @@ class CurveFolder(LockedFolder):
         self._columns: list[tuple] = []  # What was written there, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
+        self._checksums: dict[str, int] = {}  # By the files' names.
 
     def exists(self):
         """Bool: whether curves were written here."""
         return os.path.exists(self.path_of(_MANIFEST))
 
-    def load(self) -> RecordedColumns:
-        """The recorded columns, mapped into memory; ValueError if damaged."""
+    def load(self, until_damage: bool = False) -> RecordedColumns:
+        """The recorded columns, mapped into memory; ValueError if damaged.
+
+        With `until_damage`, the epochs before the first damaged one are taken,
+        with a warning, where there are any.
+        """
         try:
-            with open(self.path_of(_MANIFEST), encoding="utf-8") as file:
-                manifest = json.load(file)
-            version = manifest["format_version"]
-            if version != _FORMAT_VERSION:
-                raise ValueError(f"format version {version}")
+            manifest = self._manifest()
+            self._checksums = manifest["checksums"]
+            self._num_written = int(manifest["num_written"])
+            self._labels_file = manifest["labels"]
             num_samples = int(manifest["num_samples"])
-            num_classes = manifest["num_classes"]
-            epochs = [tuple(names) for names in manifest["epochs"]]
-            labels = self._array(manifest["labels"], np.int64, num_samples)
-            columns = [
-                tuple(
-                    name and self._array(name, np.float32, num_samples)
-                    for name in (losses, margins)
-                )
-                for losses, margins in epochs
+            labels = self._array(self._labels_file, np.int64, num_samples)
+            recorded = [
+                (losses, margins) for losses, margins in manifest["epochs"]
             ]
-            num_written = int(manifest["num_written"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a folder that "
-                "a LossCurveRecorder wrote. Received: filepath="
-                f"'{self.path}', where this is wrong: "
-                f"{type(error).__name__}: {error}. Record the curves again, "
-                "or use a backup."
-            ) from error
+        except DAMAGED as error:
+            raise self._damaged(error, "") from error
+        epochs: list[tuple[str, str | None]] = []
+        columns: list[tuple] = []
+        for names in recorded:
+            try:
+                pair = tuple(
+                    name and self._array(name, np.float32, num_samples)
+                    for name in names
+                )
+            except DAMAGED as error:
+                kept = f"the {len(columns)} epoch(s) before it"
+                if until_damage and columns:
+                    warnings.warn(f"{error}: {kept} are read.", stacklevel=3)
+                    break
+                how = (
+                    f"`LossCurves.load(..., until_damage=True)` reads {kept}. "
+                )
+                raise self._damaged(error, how if columns else "") from error
+            epochs.append(names)
+            columns.append(pair)
         self._epochs, self._columns = epochs, columns
-        self._labels, self._labels_file = labels, manifest["labels"]
-        self._num_written = num_written
+        self._labels = labels
         margins = None
         if all(margin is not None for _, margin in columns):
             margins = [margin for _, margin in columns]
         losses = [loss for loss, _ in columns]
+        num_classes = manifest["num_classes"]
         return RecordedColumns(losses, margins, np.array(labels), num_classes)
+
+    def _manifest(self):
+        """What `curves.json` holds; ValueError where it is another."""
+        with open(self.path_of(_MANIFEST), encoding="utf-8") as file:
+            manifest = json.load(file)
+        version = manifest["format_version"]
+        if version != _FORMAT_VERSION:
+            raise ValueError(f"format version {version}")
+        if manifest.pop("checksum") != zlib.crc32(_as_bytes(manifest)):
+            raise ValueError(f"{_MANIFEST} is damaged")
+        return manifest
+
+    def _damaged(self, error, how):
+        return invalid_value(
+            "filepath",
+            "a folder that a LossCurveRecorder wrote",
+            f"{type(error).__name__}: {error}, in filepath='{self.path}'. {how}"
+            "Record the curves again, or use a backup.",
+        )
 
     def save(self, recorded):
         """Writes the columns that are not there yet, and maps them into memory.
 
-        Args:
-            recorded: `RecordedColumns`. Those that `load` or an earlier `save`
-                returned are not written again.
-
-        Returns:
-            `RecordedColumns`. After an OSError, the folder is as before.
+        Those that `load` or an earlier `save` returned are not written again.
+        After an OSError, the folder is as before.
         """
         margins = recorded.margins or [None] * len(recorded.losses)
         pairs = list(zip(recorded.losses, margins, strict=True))
@@ -130,6 +153,7 @@ class CurveFolder(LockedFolder):
         labels_file = self._labels_file
         if not np.array_equal(self._labels, recorded.labels):
             labels_file = self._write("labels", len(epochs), recorded.labels)
+        used = {labels_file}.union(*epochs) - {None}
         manifest = {
             "format_version": _FORMAT_VERSION,
             "num_samples": len(recorded.labels),
@@ -137,12 +161,14 @@ class CurveFolder(LockedFolder):
             "labels": labels_file,
             "epochs": epochs,
             "num_written": self._num_written,
+            "checksums": {name: self._checksums[name] for name in sorted(used)},
         }
+        manifest["checksum"] = zlib.crc32(_as_bytes(manifest))
         with whole_file(self.path_of(_MANIFEST)) as file:
-            file.write(json.dumps(manifest).encode())
+            file.write(_as_bytes(manifest))
         self._epochs, self._columns = epochs, columns
         self._labels, self._labels_file = recorded.labels, labels_file
-        self._remove_others()
+        self._remove_others(used)
         return recorded._replace(
             losses=[losses for losses, _ in columns],
             margins=recorded.margins and [margin for _, margin in columns],
@@ -156,12 +182,23 @@ class CurveFolder(LockedFolder):
         self._num_written += 1
         with whole_file(self.path_of(name)) as file:
             np.save(file, column, allow_pickle=False)
+        self._checksums[name] = self._checksum(name)
         return name
+
+    def _checksum(self, name):
+        """Int: of a file, a part of it in memory at a time."""
+        checksum = 0
+        with open(self.path_of(name), "rb") as file:
+            while part := file.read(2**20):
+                checksum = zlib.crc32(part, checksum)
+        return checksum
 
     def _array(self, name, dtype, num_samples):
         """An array mapped into memory; ValueError where it is another."""
         if not _OWN_FILES.fullmatch(name):
             raise ValueError(f"a file of the name {name!r}")
+        if self._checksum(name) != self._checksums[name]:
+            raise ValueError(f"{name} is damaged")
         array = self._mapped(name)
         if array.dtype != dtype or array.shape != (num_samples,):
             raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
@@ -170,10 +207,13 @@ class CurveFolder(LockedFolder):
     def _mapped(self, name):
         return np.load(self.path_of(name), mmap_mode="r", allow_pickle=False)
 
-    def _remove_others(self):
+    def _remove_others(self, used):
         """Removes files of replaced epochs, and what a crash left."""
-        used = {self._labels_file}.union(*self._epochs)
         for name in os.listdir(self.path):
             is_own = _OWN_FILES.fullmatch(name.split(".npy")[0] + ".npy")
             if is_own and name not in used:
                 os.unlink(self.path_of(name))
+
+
+def _as_bytes(manifest):
+    return json.dumps(manifest).encode()

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -36,17 +37,17 @@ class CurveFile:
         return os.path.exists(self.path)
 
     def open(self):
-        """Raises ValueError where the file can't be written."""
+        """Makes the folder; ValueError where the file can't be written."""
         folder = os.path.dirname(self.path) or "."
         try:
+            os.makedirs(folder, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected a file in a "
-                "folder that can be written into. Received: filepath="
-                f"'{self.path}' ({error}). Make the folder, or pass another "
-                "path."
+            raise invalid_value(
+                "filepath",
+                "a file in a folder that can be written into",
+                f"filepath='{self.path}' ({error}). Pass another path.",
             ) from error
 
     def close(self):

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_path
+from keras_curvenet.checked_arguments import imported
+from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.checked_curves import as_labels
 from keras_curvenet.probing.checked_curves import as_margins
 from keras_curvenet.probing.checked_curves import as_num_classes
@@ -93,10 +95,11 @@ class LossCurves:
     ) -> None:
         values = as_numbers(values, "values")
         if values.ndim != 2 or 0 in values.shape:
-            raise ValueError(
-                "Invalid value for argument `values`. Expected an array of "
-                "shape (num_samples, num_epochs) with at least one of each. "
-                f"Received: values of shape {values.shape}."
+            raise invalid_value(
+                "values",
+                "an array of shape (num_samples, num_epochs) with at least one "
+                "of each",
+                f"values of shape {values.shape}.",
             )
         values.setflags(write=False)
         margin_columns = None
@@ -117,10 +120,10 @@ class LossCurves:
         """Takes over columns, a float32 `(num_samples,)` for each epoch."""
         num_refused = sum(np.count_nonzero(np.isneginf(c)) for c in losses)
         if num_refused:
-            raise ValueError(
-                "Invalid value for argument `values`. Expected losses, NaN "
-                "(not seen) or +inf (not finite). Received: -inf for "
-                f"{num_refused} value(s)."
+            raise invalid_value(
+                "values",
+                "losses, NaN (not seen) or +inf (not finite)",
+                f"-inf for {num_refused} value(s).",
             )
         self.labels = as_labels(labels, losses)
         self.num_classes = as_num_classes(num_classes, self.labels)
@@ -226,13 +229,7 @@ class LossCurves:
             `sample_id`, `label`, `loss_1`, `loss_2`, ... of the epochs, and
             where there are margins `margin_1`, `margin_2`, ...
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "A table needs pandas, which is not installed. Run "
-                "`pip install pandas`."
-            ) from error
+        pd = imported("pandas", "A table")
         epochs = range(1, self.num_epochs + 1)
         table = pd.DataFrame(self.values, columns=[f"loss_{e}" for e in epochs])
         if self.margins is not None:
@@ -247,6 +244,7 @@ class LossCurves:
         """Writes the curves to one file, usually named `.npz`.
 
         It takes its place when it is complete: a crash leaves an earlier one.
+        Its folder is made where it is not there.
         """
         filepath = as_path("filepath", filepath)
         margins: dict[str, Any] = {}
@@ -265,18 +263,23 @@ class LossCurves:
             )
 
     @classmethod
-    def load(cls, filepath: str | os.PathLike[str]) -> Self:
+    def load(
+        cls, filepath: str | os.PathLike[str], until_damage: bool = False
+    ) -> Self:
         """Reads curves that `save` or a recorder wrote. Runs no code from it.
 
         Args:
             filepath: Path of the file, or of a recorder's folder.
+            until_damage: Bool, whether to read from a damaged folder the
+                epochs before the first damaged one, with a warning. Defaults
+                to False.
 
         Raises:
             ValueError: If they are damaged or of another version.
         """
         filepath = as_path("filepath", filepath)
         if os.path.isdir(filepath):
-            return cls.of_columns(CurveFolder(filepath).load())
+            return cls.of_columns(CurveFolder(filepath).load(until_damage))
         with open(filepath, "rb") as file:
             try:
                 content = dict(np.load(file, allow_pickle=False))
@@ -284,26 +287,27 @@ class LossCurves:
                 version = content.pop("format_version").item()
                 num_classes = content.pop("num_classes").item()
             except DAMAGED as error:
-                raise ValueError(
-                    "Invalid value for argument `filepath`. Expected a file "
-                    "that `LossCurves.save` wrote. Received: filepath="
-                    f"'{filepath}', which is truncated, damaged or of another "
-                    f"kind ({error}). Record the curves again, or use a backup."
+                raise invalid_value(
+                    "filepath",
+                    "a file that `LossCurves.save` wrote",
+                    f"filepath='{filepath}', which is truncated, damaged or of "
+                    f"another kind ({error}). Record the curves again, or use "
+                    "a backup.",
                 ) from error
         if version != _FORMAT_VERSION:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected loss curves "
-                f"of format version {_FORMAT_VERSION}. Received: filepath="
-                f"'{filepath}' of version {version}. Read it with the version "
-                "of keras_curvenet that wrote it."
+            raise invalid_value(
+                "filepath",
+                f"loss curves of format version {_FORMAT_VERSION}",
+                f"filepath='{filepath}' of version {version}. Read it with the "
+                "version of keras_curvenet that wrote it.",
             )
         try:
             return cls(**content, num_classes=num_classes)
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                "Invalid value for argument `filepath`. Expected arrays as "
-                "`LossCurves.save` writes them. Received: filepath="
-                f"'{filepath}', where this does not hold: {error}"
+            raise invalid_value(
+                "filepath",
+                "arrays as `LossCurves.save` writes them",
+                f"filepath='{filepath}', where this does not hold: {error}",
             ) from error
 
     @classmethod

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.checked_arguments import shortened
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.curve_storage import storage_at
@@ -130,11 +132,12 @@ class Recording:
             return
         columns = self._storage.load()
         if len(columns.losses) < epoch:
-            raise ValueError(
-                "Invalid value for argument `backup_dir`. Expected the loss "
-                f"curves of {epoch} epochs in '{self._storage.path}', to go on "
-                f"from there. Received: {len(columns.losses)} epochs. Remove "
-                "both folders to start anew."
+            raise invalid_value(
+                "backup_dir",
+                f"the loss curves of {epoch} epochs in '{self._storage.path}', "
+                "to go on from there",
+                f"{len(columns.losses)} epochs. Remove both folders to start "
+                "anew.",
             )
         self._take_over(columns.first(epoch))
         self.present.assign(_of_recording(arrays))
@@ -159,12 +162,13 @@ class Recording:
                 self._take_over(storage.load())
         recorded = len(self.columns.losses)
         if epoch > recorded:
-            raise ValueError(
-                "Invalid value for argument `initial_epoch`. Expected at most "
-                f"{recorded}, the number of epochs this recorder has "
-                f"recorded. Received: initial_epoch={epoch}. Start at "
-                f"{recorded}, or use the recorder (or its `filepath`) that "
-                "recorded the earlier epochs."
+            raise invalid_value(
+                "initial_epoch",
+                f"at most {recorded}, the number of epochs this recorder has "
+                "recorded",
+                f"initial_epoch={epoch}. Start at {recorded}, or use the "
+                "recorder (or its `filepath`) that recorded the earlier "
+                "epochs.",
             )
         if epoch < recorded:
             warnings.warn(
@@ -224,7 +228,7 @@ class Recording:
     def _warn_once(self, problem, message):
         if problem not in self._warned_of:
             self._warned_of.add(problem)
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(shortened(message), stacklevel=4)
 
 
 def _of_recording(arrays):

@@ -26,19 +26,25 @@ def whole_file(filepath: str) -> Iterator[BinaryIO]:
     """A binary file to write, which takes its place when it is complete.
 
     It is written beside its place, brought to the disk, and moved. A crash, a
-    full disk or an exception leaves what was there before.
+    full disk or an exception leaves what was there before. Its folder is made.
 
     Args:
         filepath: Path of the file.
     """
     temporary = f"{filepath}.{os.getpid()}.tmp"
+    folder = os.path.dirname(filepath) or "."
+    os.makedirs(folder, exist_ok=True)
     try:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, filepath)
-        _sync_folder(os.path.dirname(filepath) or ".")
+        _sync_folder(folder)
+    except OSError as error:
+        if error.filename == temporary:  # Nobody knows that name.
+            error.filename, error.filename2 = filepath, None
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

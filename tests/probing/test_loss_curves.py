@@ -524,11 +524,6 @@ def test_missing_file(tmp_path):
         kcn.LossCurves.load(tmp_path / "curves.npz")
 
 
-def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing"):
-        random_curves().save(tmp_path / "missing" / "curves.npz")
-
-
 def test_failed_save_leaves_the_earlier_file(tmp_path, monkeypatch):
     curves = random_curves()
     filepath = tmp_path / "curves.npz"

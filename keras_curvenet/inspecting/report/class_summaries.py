@@ -9,30 +9,16 @@ _THRESHOLDS = np.arange(101) / 100.0
 
 
 class ClassSummaries(NamedTuple):
-    """The classes that have samples, those with most label issues first.
-
-    Attributes:
-        labels: Int `(n,)`, the classes.
-        num_samples: Int `(n,)`, how many samples were seen.
-        num_issues: Int `(n,)`, how many of them are label issues.
-        num_below: Int `(n, 101)`, how many have a label quality below 0.00,
-            0.01, ..., 1.00.
-    """
+    """The classes that have samples, those with most label issues first."""
 
     labels: np.ndarray
-    num_samples: np.ndarray
+    num_samples: np.ndarray  # That were seen.
     num_issues: np.ndarray
-    num_below: np.ndarray
+    num_below: np.ndarray  # By label quality, as `num_below` gives it.
 
 
 def class_summaries(labels, scores, most_classes):
-    """`ClassSummaries` of samples that were seen.
-
-    Args:
-        labels: Int `(num_samples,)`, observed classes.
-        scores: Float `(num_samples,)`, label quality.
-        most_classes: Int, the largest number of classes.
-    """
+    """`ClassSummaries` of samples that were seen, of so many classes."""
     counts = np.bincount(labels, minlength=1)
     issues = np.bincount(labels[scores < 0.5], minlength=len(counts))
     order = np.argsort(-issues, kind="stable")
@@ -62,20 +48,3 @@ def num_below(scores):
 
 def _below(histogram):
     return np.cumsum(histogram, axis=-1) - histogram
-
-
-def confused_classes(given, suggested):
-    """Pairs of classes with how often they come, the most frequent first.
-
-    Args:
-        given: Int `(n,)`, observed classes.
-        suggested: Int `(n,)`, suggested classes.
-
-    Returns:
-        Int `(num_pairs, 3)`: given, suggested, count.
-    """
-    pairs, counts = np.unique(
-        np.stack([given, suggested], axis=1), axis=0, return_counts=True
-    )
-    order = np.argsort(-counts, kind="stable")
-    return np.concatenate([pairs, counts[:, np.newaxis]], axis=1)[order]

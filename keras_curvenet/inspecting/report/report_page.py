@@ -12,9 +12,7 @@ import numpy as np
 
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import label_quality_scores
-from keras_curvenet.inspecting.plots import name_of_class
 from keras_curvenet.inspecting.report.class_summaries import class_summaries
-from keras_curvenet.inspecting.report.class_summaries import confused_classes
 from keras_curvenet.inspecting.report.class_summaries import num_below
 from keras_curvenet.inspecting.report.thumbnails import data_uri
 from keras_curvenet.version import __version__
@@ -28,16 +26,10 @@ _NUM_SHADES = 10
 _LEARNED = 0.75
 
 
-def report_page(curves, table, class_names, sample_weights, shown, doubts):
-    """The page as a string.
+def report_page(curves, table, class_names, shown, doubts):
+    """The page as a string, of a `label_report` and `ShownSamples`.
 
-    Args:
-        curves: `LossCurves`.
-        table: `pandas.DataFrame` of `label_report`.
-        class_names: List of strings, or None.
-        sample_weights: Float `(num_samples,)`, or None.
-        shown: `ShownSamples`.
-        doubts: List of strings, what label quality warned of.
+    The doubts are what label quality warned of.
     """
     import jinja2
 
@@ -54,7 +46,7 @@ def report_page(curves, table, class_names, sample_weights, shown, doubts):
         script=_own_file("report.js"),
         version=__version__,
         doubts=doubts,
-        pictures=_pictures(curves, sample_weights),
+        pictures=_pictures(curves, table),
         columns=shown.columns,
         num_columns_left_out=shown.num_columns_left_out,
         **_numbers(curves, table, class_names, shown.groups),
@@ -69,7 +61,7 @@ def _numbers(curves, table, class_names, groups):
     classes = [
         {
             "label": label,
-            "name": name_of_class(label, class_names),
+            "name": class_names[label],
             "num_samples": num_samples,
             "num_issues": num_issues,
         }
@@ -89,7 +81,7 @@ def _numbers(curves, table, class_names, groups):
         "share_predicted": predicted if predicted < _LEARNED else None,
         "num_classes": num_classes,
         "num_classes_left_out": num_classes - len(classes),
-        "has_names": class_names is not None,
+        "has_names": any(c["name"] != str(c["label"]) for c in classes),
         "classes": classes,
         "below": {
             "total": num_below(scores).tolist(),
@@ -109,15 +101,8 @@ def share_predicted(curves, looks_right):
     """Share of the labels that look right which the network itself predicts.
 
     In the last half of the epochs. Where it is small, the network was still
-    learning what is right, and more epochs tell more.
-
-    Args:
-        curves: `LossCurves`.
-        looks_right: Bool `(num_samples,)`.
-
-    Returns:
-        Float in [0, 1]; NaN of losses without margins, and where no label
-        looks right.
+    learning what is right, and more epochs tell more. NaN of losses without
+    margins, and where no label looks right.
     """
     num_predicted, num_seen = 0, 0
     margin_columns = curves.margin_columns or []
@@ -143,19 +128,15 @@ def _confusions(issues, num_classes, class_names):
     issues = issues[issues["suggested_label"] >= 0]
     if issues.empty:
         return nothing
-    pairs = confused_classes(
-        issues["label"].to_numpy(), issues["suggested_label"].to_numpy()
-    )
+    sizes = issues.groupby(["label", "suggested_label"]).size()
+    sizes = sizes.sort_values(ascending=False, kind="stable")
+    pairs = sizes.reset_index().to_numpy()
     labels = np.unique(pairs[:, :2])
-    names = [name_of_class(label, class_names) for label in labels.tolist()]
+    names = [class_names[label] for label in labels.tolist()]
     if len(labels) > _MOST_CLASSES_OF_MATRIX:
         confused = pairs[pairs[:, 0] != pairs[:, 1]]
         named = [
-            [
-                name_of_class(given, class_names),
-                name_of_class(suggested, class_names),
-                count,
-            ]
+            [class_names[given], class_names[suggested], count]
             for given, suggested, count in confused[:_MOST_PAIRS].tolist()
         ]
         return {**nothing, "pairs": named, "num_pairs": len(confused)}
@@ -172,7 +153,7 @@ def _confusions(issues, num_classes, class_names):
     return {**nothing, "matrix": matrix, "matrix_names": names}
 
 
-def _pictures(curves, sample_weights):
+def _pictures(curves, table):
     """List of dicts with the URIs of pictures, and what they show."""
     pictures = []
     if (curves.labels >= 0).any():
@@ -185,8 +166,10 @@ def _pictures(curves, sample_weights):
                 "suspects. The bands hold the middle half of each group.",
             }
         )
-        if sample_weights is not None:
-            figure = plots.plot_sample_weights(sample_weights, curves.labels)
+        if "sample_weight" in table:
+            figure = plots.plot_sample_weights(
+                table["sample_weight"], table["label"]
+            )
             pictures.append(
                 {
                     "uri": data_uri(plots.png_of(figure), "png"),

@@ -13,16 +13,10 @@ _FORMULA = re.compile(
 
 
 def with_names(table, class_names, file_paths):
-    """A `label_report` with names of classes and files, safe to open.
+    """A `label_report` with names of classes and files where they are known.
 
-    Args:
-        table: `pandas.DataFrame` of `label_report`.
-        class_names: List of strings, or None.
-        file_paths: Object array of strings by sample id, or None.
-
-    Returns:
-        A `pandas.DataFrame`. Names that a spreadsheet would take for a formula
-        have an apostrophe before it.
+    Names that a spreadsheet would take for a formula have an apostrophe before
+    it.
     """
     named = table.copy(deep=False)
     if class_names is not None:

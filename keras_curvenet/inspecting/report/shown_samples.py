@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_curvenet.inspecting.plots import name_of_class
 from keras_curvenet.inspecting.report.class_summaries import quality_bins
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_file
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_image
@@ -18,32 +17,18 @@ _MOST_CHARACTERS_OF_CELL = 200
 
 
 class ShownSamples(NamedTuple):
-    """What a page shows of samples.
+    """What a page shows of samples."""
 
-    Attributes:
-        groups: Dict from class label to a list of dicts, one for each sample.
-        columns: List of strings, the names of the cells of a row.
-        num_columns_left_out: Int.
-    """
-
-    groups: dict
-    columns: list
+    groups: dict  # From class label to a list of dicts, one for each sample.
+    columns: list  # The names of the cells of a row.
     num_columns_left_out: int
 
 
 def worst_samples(table, max_samples_per_class, most_samples):
-    """The worst of each class, as rows of a `label_report`.
+    """The worst of each class, as rows of a `label_report`, worst first.
 
-    Where these are too many, label issues come before others, and each
-    class's worst before any class's second.
-
-    Args:
-        table: `pandas.DataFrame` of `label_report`.
-        max_samples_per_class: Int, the largest number of each class.
-        most_samples: Int, the largest number of all.
-
-    Returns:
-        A `pandas.DataFrame`, worst first.
+    Where these are more than `most_samples`, label issues come before others,
+    and each class's worst before any class's second.
     """
     seen = table[table["score"].notna()]
     ranks = seen.groupby("label").cumcount()
@@ -57,15 +42,7 @@ def worst_samples(table, max_samples_per_class, most_samples):
 
 
 def shown_samples(worst, class_names, file_paths, images, rows):
-    """`ShownSamples` with thumbnails of images or of files, or with rows.
-
-    Args:
-        worst: `pandas.DataFrame`, rows of a `label_report`.
-        class_names: List of strings, or None.
-        file_paths: Object array of strings by sample id, or None.
-        images: Array by sample id, a dict, or None.
-        rows: Object array of strings by sample id, `pandas.DataFrame`, or None.
-    """
+    """`ShownSamples` with thumbnails of images or of files, or with rows."""
     sample_ids = worst["sample_id"].tolist()
     thumbnails = {}
     if images is not None:
@@ -85,10 +62,8 @@ def shown_samples(worst, class_names, file_paths, images, rows):
     ):
         sample = {
             "id": sample_id,
-            "given": name_of_class(label, class_names),
-            "suggested": None
-            if suggestion < 0
-            else name_of_class(suggestion, class_names),
+            "given": class_names[label],
+            "suggested": None if suggestion < 0 else class_names[suggestion],
             "quality": score,
             "bin": quality_bin,
             "path": None if file_paths is None else file_paths[sample_id],

@@ -17,16 +17,10 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 class Thumbnail(NamedTuple):
-    """A small picture.
-
-    Attributes:
-        uri: String, a data URI.
-        width: Int, in pixels.
-        height: Int, in pixels.
-    """
+    """A small picture."""
 
     uri: str
-    width: int
+    width: int  # In pixels.
     height: int
 
 

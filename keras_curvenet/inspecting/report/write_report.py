@@ -4,10 +4,10 @@ import os
 import warnings
 
 from keras_curvenet.checked_arguments import as_int
+from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.given_values import as_class_names
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.label_suspicion import check_curves
-from keras_curvenet.inspecting.plots import as_class_probabilities
-from keras_curvenet.inspecting.plots import as_numbers
 from keras_curvenet.inspecting.report import report_arguments
 from keras_curvenet.inspecting.report.report_page import report_page
 from keras_curvenet.inspecting.report.report_table import with_names
@@ -33,11 +33,10 @@ def write_report(
     """Writes a page and a table on a dataset's labels, to hand to others.
 
     `report.html` is one file that any browser opens, without a server or a
-    network. It has the estimated noise rates by class, given against suggested
-    labels, pictures of the curves, and the worst samples of each class, with a
-    threshold on label quality that can be moved; and it says whether the
-    network was still learning. What there is no data for is left out. Names
-    and texts are shown as they are; none is executed.
+    network: estimated noise rates by class, given against suggested labels,
+    pictures of the curves, the worst samples of each class by a threshold that
+    can be moved, and whether the network was still learning. What there is no
+    data for is left out. Of names and texts, none is executed.
 
     `report.csv` has a row for each sample, worst first: the columns of
     `label_report`, and `file_path`, `label_name` and `suggested_label_name`
@@ -53,12 +52,11 @@ def write_report(
         folder: Path of the folder to write into. It is made where it is not
             there; earlier reports in it are replaced.
         images: Array `(num_samples, height, width)` or with 1, 3 or 4
-            channels, or anything else that gives an image by sample id; or a
-            dict from sample id to image, of those that are shown (in the
-            `label_report`, the first `max_samples_per_class` of each class).
-            None for other data.
-        class_names: Sequence of strings, a name for each class, or None for
-            the numbers.
+            channels, or what else gives an image by sample id; or a dict of
+            those that are shown (the first `max_samples_per_class` of each
+            class in the `label_report`). None for other data.
+        class_names: Names by class, a sequence, an array or a dict, or None
+            for the numbers.
         file_paths: Sequence of paths by sample id, such as the `file_paths`
             of `keras.utils.image_dataset_from_directory`, or None. Without
             `images` and `rows`, those of samples that are shown are read as
@@ -99,52 +97,41 @@ def write_report(
     num_samples = curves.num_samples
     folder = report_arguments.as_folder(folder)
     as_int("max_samples_per_class", max_samples_per_class, 1)
-    if class_names is not None:
-        class_names = report_arguments.as_class_names(
-            class_names, curves.num_classes
-        )
+    names = as_class_names(class_names, curves.num_classes)
     if file_paths is not None:
         file_paths = report_arguments.as_file_paths(file_paths, num_samples)
     if rows is not None:
         rows = report_arguments.as_shown_rows(rows, images, num_samples)
     if images is not None:
-        report_arguments.check_images(images, num_samples)
-    if sample_weights is not None:
-        sample_weights = as_numbers(
-            "sample_weights", sample_weights, num_samples
-        )
-    if predictions is not None:
-        predictions = as_class_probabilities(predictions, curves)
+        images = report_arguments.as_images(images, num_samples)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         table = label_report(curves, predictions, sample_weights)
         doubts = list(dict.fromkeys(str(one.message) for one in caught))
         worst = worst_samples(table, max_samples_per_class, _MOST_SAMPLES)
-        shown = shown_samples(worst, class_names, file_paths, images, rows)
-        page = report_page(
-            curves, table, class_names, sample_weights, shown, doubts
-        )
+        shown = shown_samples(worst, names, file_paths, images, rows)
+        page = report_page(curves, table, names, shown, doubts)
     # Each once: curves are read for the table and for a picture.
     for kind, text in dict.fromkeys(
         (one.category, str(one.message)) for one in caught
     ):
         warnings.warn(text, kind, stacklevel=2)
-    return _written(folder, page, with_names(table, class_names, file_paths))
+    known = None if class_names is None else names
+    return _written(folder, page, with_names(table, known, file_paths))
 
 
 def _written(folder, page, table):
     """Path of the page; ValueError where the folder can't be written into."""
     path = os.path.join(folder, "report.html")
     try:
-        os.makedirs(folder, exist_ok=True)
         with whole_file(os.path.join(folder, "report.csv")) as file:
             table.to_csv(file, index=False, mode="wb", encoding="utf-8")
         with whole_file(path) as file:
             file.write(page.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise ValueError(
-            "Invalid value for argument `folder`. Expected a folder that can "
-            f"be written into. Received: folder='{folder}' ({error}). Pass "
-            "another path."
+        raise invalid_value(
+            "folder",
+            "a folder that can be written into",
+            f"folder='{folder}' ({error}). Pass another path.",
         ) from error
     return path
