@@ -25,6 +25,7 @@ TEST = [
     *DOCS,
     "build",
     "hypothesis",
+    "keras-tuner",
     "mypy",
     "pre-commit",
     "pytest",

@@ -18,6 +18,7 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app
 from absl import flags
 from sklearn import datasets
@@ -28,6 +29,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("folder", None, "A folder for each class is in it.")
 flags.DEFINE_integer("image_size", 16, "Height and width to train on.")
 flags.DEFINE_integer("epochs", 20, "Epochs of the training.")
+flags.DEFINE_float("validation_split", 0.0, "Share of the files to hold out.")
 flags.DEFINE_string("output", "suspects.csv", "CSV file for the table.")
 
 """
@@ -60,11 +62,15 @@ def write_digits(folder):
 `file_paths`. Images are read one at a time (`batch_size=None`; of batches, call
 `unbatch` after `with_sample_ids`), kept in memory, and shuffled anew in each
 epoch.
+
+Files to validate on are split off by their ids: Keras's own `validation_split`
+needs `shuffle=True`, which loses the order of the files, or else takes the last
+class. The curves of files that are held out are NaN.
 """
 
 
 def read(folder):
-    """Batches with ids, and the samples' paths and the classes' names."""
+    """Batches for training and to validate on, paths and class names."""
     images = keras.utils.image_dataset_from_directory(
         folder,
         image_size=(FLAGS.image_size, FLAGS.image_size),
@@ -74,8 +80,12 @@ def read(folder):
     )
     samples = kcn.with_sample_ids(images).cache()
     paths = np.array(images.file_paths)
-    train = kcn.shuffle_by_epoch(samples, buffer_size=len(paths)).batch(32)
-    return train, paths, images.class_names
+    draws = np.random.default_rng(0).uniform(size=len(paths))
+    is_held_out = tf.constant(draws < FLAGS.validation_split)
+    train = samples.filter(lambda x, y, weight, i: ~is_held_out[i])
+    train = kcn.shuffle_by_epoch(train, buffer_size=len(paths)).batch(32)
+    held_out = samples.filter(lambda x, y, weight, i: is_held_out[i])
+    return train, held_out.batch(32), paths, images.class_names
 
 
 """
@@ -86,7 +96,7 @@ what the network took it for.
 """
 
 
-def probe(train, num_classes):
+def probe(train, held_out, num_classes):
     keras.utils.set_random_seed(0)
     layers = [
         keras.Input((FLAGS.image_size, FLAGS.image_size, 3)),
@@ -114,6 +124,7 @@ def probe(train, num_classes):
         train,
         epochs=FLAGS.epochs,
         callbacks=[recorder],
+        validation_data=held_out if FLAGS.validation_split else None,
         shuffle=False,  # The dataset shuffles itself.
         verbose=2,
     )
@@ -132,7 +143,7 @@ last of them are still wrong.
 def report_files(recorder, paths, class_names):
     """A pandas table of the files, the probably wrong ones first."""
     report = kcn.label_report(recorder.loss_curves, recorder.mean_predictions)
-    names = np.array(class_names)
+    names = np.array([*class_names, ""])  # -1: not trained on.
     report.insert(0, "path", paths[report.sample_id])
     report["class"] = names[report.label]
     report["suggested_class"] = names[report.suggested_label]
@@ -147,7 +158,7 @@ def print_found(report, recorder, paths, is_wrong):
     wrong = report.path.map(is_wrong)
     count = wrong.sum()
     last_losses = recorder.loss_curves.values[:, -1]
-    largest = paths[last_losses.argsort()[::-1][:count]]
+    largest = paths[(-last_losses).argsort()[:count]]  # NaN is last.
     print(
         f"\n{count} of {len(paths)} files are in a wrong class.\n"
         f"{report.is_issue.sum()} are suspected, "
@@ -163,8 +174,8 @@ def main(argv):
     folder = FLAGS.folder or tempfile.mkdtemp(prefix="digits_")
     if not FLAGS.folder:
         is_wrong = write_digits(pathlib.Path(folder))
-    train, paths, class_names = read(folder)
-    recorder = probe(train, len(class_names))
+    train, held_out, paths, class_names = read(folder)
+    recorder = probe(train, held_out, len(class_names))
     report = report_files(recorder, paths, class_names)
     if not FLAGS.folder:
         print_found(report, recorder, paths, is_wrong)

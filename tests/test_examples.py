@@ -144,6 +144,7 @@ REPORTS = {  # The table that a script leaves: its rows and some columns.
     "correct_labels.py": (898, {"suggested_label", "corrected_by_person"}),
     "image_folder.py": (1797, {"path", "class", "suggested_class", "score"}),
     "tabular.py": (284, {"label_quality", "sample_weight", "suggested_label"}),
+    "rule_labels.py": (4000, {"text", "by_rules", "label", "is_checked"}),
     "text.py": (10000, {"text", "given", "suggested", "score"}),
 }
 
@@ -151,8 +152,8 @@ REPORTS = {  # The table that a script leaves: its rows and some columns.
 @pytest.mark.parametrize("script", REPORTS)
 def test_a_guide_ends_with_a_table(script, tmp_path):
     path = tmp_path / "table.csv"
-    one_seed = ["--seeds=0"] if script == "tabular.py" else []
-    printed = run(script, f"--output={path}", *one_seed)
+    fewer = {"rule_labels.py": ["--rounds=1"], "tabular.py": ["--seeds=0"]}
+    printed = run(script, f"--output={path}", *fewer.get(script, []))
     table = pd.read_csv(path)
     num_rows, columns = REPORTS[script]
     assert len(table) == num_rows
@@ -179,13 +180,25 @@ def test_image_folder_reads_a_folder_of_ones_own(tmp_path):
         for row in rows:
             image = np.full((8, 8, 1), 2.0 * row)
             keras.utils.save_img(folder / name / f"{row}.png", image)
-    run("image_folder.py", f"--folder={folder}", f"--output={path}")
+    printed = run(
+        "image_folder.py",
+        f"--folder={folder}",
+        f"--output={path}",
+        "--validation_split=0.25",
+        limits={"KERAS_MAX_EPOCHS": "2"},
+    )
+    assert "val_accuracy" in printed
     table = pd.read_csv(path)
     assert sorted(table.path) == sorted(map(str, folder.rglob("*.png")))
+    is_held_out = table["class"].isna()
+    assert 10 < is_held_out.sum() < 50
+    assert (table.score.isna() == is_held_out).all()
     assert all(
         pathlib.Path(row.path).parent.name == row["class"]
-        for _, row in table.iterrows()
+        for _, row in table[~is_held_out].iterrows()
     )
+    held_out = {pathlib.Path(p).parent.name for p in table.path[is_held_out]}
+    assert held_out == {"cat", "dog"}
 
 
 def test_other_frameworks(tmp_path):

@@ -1,5 +1,6 @@
 """CurveWeightedModel: trains a model on samples weighted by their curves."""
 
+import re
 import warnings
 
 import keras
@@ -337,6 +338,8 @@ class CurveWeightedModel(keras.Model):
         Inputs that are not finite are left out, and so is a step whose loss is
         not; a warning counts them. Arguments that are not named below are as in
         `keras.Model.fit`; validation data needs no ids, and may have them.
+        Validation loss rises where validation labels are wrong, too, since
+        wrong labels are refused: let callbacks monitor `"val_accuracy"`.
 
         Args:
             x: A batched dataset made from a `with_sample_ids` one, or arrays,
@@ -353,6 +356,10 @@ class CurveWeightedModel(keras.Model):
             meta_epochs: Int >= 0. CurveNet learns while the epoch's number is
                 below it; weights are frozen from then on. Defaults to half of
                 `epochs`, rounded up.
+            callbacks: As in `keras.Model.fit`. `ModelCheckpoint` saves this
+                wrapper: `keras.models.load_model(path).base_model` is the
+                classifier. Files of `save_weights_only` are for this model's
+                `load_weights`, and not for the base model's.
             trust_changed_labels: Bool. Labels that differ from those which the
                 curves were recorded with are an error. With True they are
                 trained on with a weight of 1, since someone corrected them.
@@ -372,6 +379,7 @@ class CurveWeightedModel(keras.Model):
         fit_arguments.check_fit_arguments(
             callbacks, class_weight, validation_data
         )
+        _warn_of_validation_loss(callbacks)
         as_int("epochs", epochs, 1)
         as_int("initial_epoch", initial_epoch, 0)
         as_bool("trust_changed_labels", trust_changed_labels)
@@ -533,6 +541,7 @@ class CurveWeightedModel(keras.Model):
         return call_with_training(self.base_model)(inputs, training)
 
     def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`, of the base model."""
         self._compile_as_base()
         self._evaluates = True
         try:
@@ -671,6 +680,22 @@ def virtual_step(values, gradients, learning_rate):
         * sum_of_all_replicas(tf.convert_to_tensor(gradient))
         for value, gradient in zip(values, gradients, strict=True)
     ]
+
+
+def _warn_of_validation_loss(callbacks):
+    """Warns of callbacks that decide by what wrong labels spoil."""
+    for callback in keras.tree.flatten(callbacks or []):
+        monitored = str(getattr(callback, "monitor", None))
+        decides = getattr(callback, "save_best_only", True)
+        if decides and re.fullmatch("val_(.+_)?loss", monitored):
+            warnings.warn(
+                f"{type(callback).__name__} monitors '{monitored}', which "
+                "rises where validation labels are as wrong as those for "
+                "training, since the model refuses wrong labels. Monitor "
+                "'val_accuracy', or validate on labels that are right.",
+                stacklevel=3,
+            )
+            return
 
 
 def _size(inputs):

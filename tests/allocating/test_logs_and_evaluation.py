@@ -164,13 +164,14 @@ def test_early_stopping_restores_the_best_weights():
             weighted.get_weights()
         )
     )
-    history = fit(
-        weighted,
-        epochs=8,
-        meta_epochs=8,
-        validation_data=tiny_models.arrays(),
-        callbacks=[snapshot, stopping],
-    )
+    with pytest.warns(UserWarning, match="monitors 'val_loss'"):
+        history = fit(
+            weighted,
+            epochs=8,
+            meta_epochs=8,
+            validation_data=tiny_models.arrays(),
+            callbacks=[snapshot, stopping],
+        )
     best = int(np.argmax(history["val_loss"]))
     assert len(snapshots) == best + 2 < 8  # It stopped early.
     tiny_models.assert_all_equal(weighted.get_weights(), snapshots[best])
@@ -198,7 +199,7 @@ def test_reduce_learning_rate_on_plateau():
         tiny_models.two_layer_model, optimizer=keras.optimizers.SGD(0.5)
     )
     callback = keras.callbacks.ReduceLROnPlateau(
-        "val_loss", factor=0.1, patience=1, min_delta=1e6
+        "val_accuracy", factor=0.1, patience=1, min_delta=1e6
     )
     history = fit(
         weighted,
