@@ -224,7 +224,7 @@ def _largest_rate(optimizer):
         steps = [0, *(2**power for power in range(21))]
         return max(float(schedule(step)) for step in steps)
     except Exception:  # No schedule, or one that only its user can make.
-        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        return float(optimizer.learning_rate.numpy())
 
 
 def _without_loss_scaling(optimizer):
