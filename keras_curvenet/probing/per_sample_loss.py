@@ -1,7 +1,5 @@
 """One loss value per sample from whatever was given to `compile`."""
 
-import copy
-
 import keras
 import tensorflow as tf
 
@@ -96,23 +94,21 @@ def with_values(loss):
     """
     if not isinstance(loss, keras.losses.Loss):
         return loss
-    if type(loss).call is keras.losses.Loss.call:
-        return _CalledLoss(loss)
-    if loss.reduction in (None, "none"):
-        loss = copy.copy(loss)
-        loss.reduction = "sum"
+    is_called = type(loss).call is keras.losses.Loss.call
+    if is_called or loss.reduction in (None, "none"):
+        return _SummedLoss(loss, loss if is_called else loss.call)
     return loss
 
 
-class _CalledLoss(keras.losses.Loss):
-    """A loss that has a `__call__` of its own in place of `call`."""
+class _SummedLoss(keras.losses.Loss):
+    """The sum of a loss that has a `__call__` of its own, or no reduction."""
 
-    def __init__(self, loss):
+    def __init__(self, loss, values):
         super().__init__(loss.name, reduction="sum", dtype=loss.dtype)
-        self._loss = loss
+        self._values = values
 
     def call(self, y_true, y_pred):
-        return self._loss(y_true, y_pred)
+        return self._values(y_true, y_pred)
 
 
 class _UnreducedLoss(keras.losses.Loss):
