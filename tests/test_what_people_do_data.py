@@ -423,7 +423,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows = self.order[5 * index : 5 * index + 5]
-        weights = [rows / 10.0] if self.weighted else []
+        weights = [(rows + 1) / 10.0] if self.weighted else []
         return self.x[rows], LABELS[rows], *weights
 
     def on_epoch_end(self):
@@ -440,8 +440,8 @@ def test_py_dataset(weighted):
     np.testing.assert_array_equal(x, FEATURES)
     np.testing.assert_array_equal(y, LABELS)
     np.testing.assert_array_equal(ids, np.arange(N))
-    expected = np.arange(N, dtype="float32") / 10 if weighted else np.ones(N)
-    np.testing.assert_array_equal(weights, expected)
+    expected = np.arange(1, N + 1) / 10 if weighted else np.ones(N)
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
     np.testing.assert_array_equal(probe(train.shuffle(3)).labels, LABELS)
     fit(network(), train.shuffle(3))
 

@@ -105,9 +105,11 @@ def test_ids_out_of_range_overwrite_nothing():
     for ids, margins in (([0, 1, 2], [1, 2, 3]), ([-1, 1, 3], [7, INF, 9])):
         record.write(
             tf.constant(ids, tf.int64),
+            ~nothing,
             tf.zeros(3),
             tf.constant(margins, tf.float32),
             labels,
+            nothing,
             nothing,
             nothing,
         )
