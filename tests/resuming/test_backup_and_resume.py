@@ -89,6 +89,7 @@ def test_validation_data_keeps_its_order(tmp_path):
     assert orders_of(numbers, 1) == orders_of(shuffled_numbers(), 6)[5:]
 
 
+@pytest.mark.slow
 @STAGES
 def test_interrupted_many_times(train, tmp_path):
     whole = never_interrupted(train)
@@ -98,6 +99,7 @@ def test_interrupted_many_times(train, tmp_path):
     assert_same(train(tmp_path / "cut"), whole)
 
 
+@pytest.mark.slow
 def test_arrays_are_shuffled_by_the_epoch(tmp_path):
     whole = allocate(tmp_path / "whole", arrays=True)
     with pytest.raises(Interrupted):
@@ -105,6 +107,7 @@ def test_arrays_are_shuffled_by_the_epoch(tmp_path):
     assert_same(allocate(tmp_path / "cut", arrays=True), whole)
 
 
+@pytest.mark.slow
 def test_only_a_part_of_the_epochs_learns_weights(tmp_path):
     whole = allocate(tmp_path / "whole", meta_epochs=1)
     with pytest.raises(Interrupted):
@@ -135,6 +138,7 @@ def test_nothing_is_changed_by_it(tmp_path):
         np.testing.assert_array_equal(left[f"model/{index}"], variable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [STEPS + 1, 3 * STEPS + 1])
 def test_two_fits_of_one_probe(steps, tmp_path):
     """The probe's phases, with another optimizer in the second."""
@@ -251,6 +255,7 @@ def test_a_model_without_recorder(tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 def test_several_steps_in_one_execution(tmp_path):
     def train(folder, *callbacks):
         keras.utils.set_random_seed(3)
@@ -383,6 +388,7 @@ def test_keyboard_interrupt(tmp_path):
     assert_same(probe(tmp_path / "cut"), whole)
 
 
+@pytest.mark.slow
 def test_an_exception_in_another_callback_at_an_epochs_end(tmp_path):
     class Fail(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
