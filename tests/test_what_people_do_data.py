@@ -108,6 +108,18 @@ def test_texts_are_allocated(form):
     fit(text_model(), texts, LABELS, meta_data=(texts, LABELS))
 
 
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_texts_are_probed_in_batches_of_one_static_size(is_traced):
+    """A vectorization forgets the size of the batch, which targets keep."""
+    model, recorder = text_model(), kcn.LossCurveRecorder()
+    model.compile(
+        "sgd", "sparse_categorical_crossentropy", run_eagerly=not is_traced
+    )
+    data = kcn.with_sample_ids((TEXTS, LABELS)).batch(4, drop_remainder=True)
+    model.fit(data, verbose=0, callbacks=[recorder])
+    assert np.isfinite(recorder.loss_curves.values[: N - N % 4]).all()
+
+
 def arrow_texts():
     pytest.importorskip("pyarrow")
     return pd.Series(TEXTS, dtype="string[pyarrow]")

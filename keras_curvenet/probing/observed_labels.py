@@ -35,7 +35,7 @@ def observed_labels(y, y_pred, label_fn=None):
     if label_fn is not None:
         labels = tf.convert_to_tensor(label_fn(y))
         size = keras.tree.flatten(y_pred)[0].shape[0]
-        is_batch = labels.shape.rank == 1 and labels.shape[0] in (None, size)
+        is_batch = labels.shape.is_compatible_with([size])
         if not is_batch or not labels.dtype.is_integer:
             raise ValueError(
                 "Invalid value for argument `label_fn`. Expected it to return "

@@ -168,13 +168,12 @@ def _like(mask, values):
 
 def _refuse_reduced(values, y_pred, name):
     """Raises ValueError where losses are not one (or more) for each sample."""
-    batch = keras.tree.flatten(y_pred)[0].shape[0]
-    shape = tuple(values.shape)
-    if len(shape) == 0 or shape[0] not in (None, batch):
+    shape, batch = values.shape, keras.tree.flatten(y_pred)[0].shape[:1]
+    if not tf.TensorShape(shape[:1]).is_compatible_with(batch):
         raise ValueError(
             f"Invalid value for argument `loss`. Expected loss '{name[:50]}' "
             "to give one value per sample, of shape (batch, ...). Received: "
-            f"values of shape {shape}. Return the losses unreduced (no mean "
+            f"values of shape {tuple(shape)}. Return the losses unreduced (no mean "
             "over the batch), from `call` in a subclass of `keras.losses."
             "Loss`; Keras takes the mean itself."
         )
