@@ -34,8 +34,10 @@ def observed_labels(y, y_pred, label_fn=None):
     nothing = tf.zeros([batch], tf.bool)
     if label_fn is not None:
         labels = tf.convert_to_tensor(label_fn(y))
-        size = keras.tree.flatten(y_pred)[0].shape[0]
-        is_batch = labels.shape.is_compatible_with([size])
+        sizes = [
+            part[0].shape[0] for part in map(keras.tree.flatten, (y_pred, y))
+        ]
+        is_batch = labels.shape.rank == 1 and labels.shape[0] in (None, *sizes)
         if not is_batch or not labels.dtype.is_integer:
             raise ValueError(
                 "Invalid value for argument `label_fn`. Expected it to return "

@@ -173,7 +173,7 @@ def _refuse_reduced(values, y_pred, name):
         raise ValueError(
             f"Invalid value for argument `loss`. Expected loss '{name[:50]}' "
             "to give one value per sample, of shape (batch, ...). Received: "
-            f"values of shape {tuple(shape)}. Return the losses unreduced (no mean "
-            "over the batch), from `call` in a subclass of `keras.losses."
+            f"values of shape {tuple(shape)}. Return the losses unreduced (no "
+            "mean over the batch), from `call` in a subclass of `keras.losses."
             "Loss`; Keras takes the mean itself."
         )
