@@ -100,7 +100,7 @@ def compile_for_tuning(model):
 ## Probe: the head
 
 A probe of the head alone costs next to nothing, and a head on frozen features
-can't know wrong labels by heart.
+can't memorize wrong labels.
 """
 
 

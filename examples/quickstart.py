@@ -121,8 +121,8 @@ def probe(x, y, seed):
 ## Allocate: weights learned from the curves
 
 `CurveWeightedModel` wraps a network, and goes on training it. Here it is a
-fresh one: the probe's has come to know many wrong labels by heart, of which
-`fit` would warn. While it trains, CurveNet learns a weight for each sample from
+fresh one: the probe's has memorized many wrong labels, of which `fit`
+would warn. While it trains, CurveNet learns a weight for each sample from
 its curve and its class, guided by a small *meta set*: samples whose curves say
 that their labels are right. As far as a label is not trusted, the network is
 trained on what it has come to believe of the sample instead; and rare classes

@@ -98,7 +98,7 @@ def make_model(num_features, seed):
 """
 ## Both stages
 
-A few hundred rows are soon known by heart, and curves from then on tell little:
+A few hundred rows are soon memorized, and curves from then on tell little:
 so the probe is short (a warning says where it was too long).
 """
 

@@ -4,7 +4,7 @@ Description: Paragraphs of docstrings, 40 % of whose labels were redrawn.
 
 Which package does a paragraph document? The text is on your disk already: it is
 in packages that this one needs. A network with a vector for each word soon
-knows wrong labels by heart, so the probe is short: after seven epochs a warning
+memorizes wrong labels, so the probe is short: after seven epochs a warning
 would say that its curves do not tell how many labels are wrong.
 
     python examples/text.py
