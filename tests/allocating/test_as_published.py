@@ -7,6 +7,7 @@ import tensorflow as tf
 import tiny_models
 from weighted_models import Snapshots
 from weighted_models import fit
+from weighted_models import one_linear_step
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
@@ -19,32 +20,14 @@ def test_one_step_without_normalization_by_hand():
     # (-0.22, 0.44). One step of size 1: w = (1.22, 0.56). The actual step:
     # theta = -0.1 * (1.22 * -2 + 0.56 * 4) / 2 = 0.01.
     # Weighted loss (1.22 * 1 + 0.56 * 1) / 2 = 0.89.
-    model = keras.Sequential(
-        [
-            keras.Input((1,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
+    weighted, logs = one_linear_step(normalize_weights=False)
+    np.testing.assert_allclose(
+        weighted.curve_net.table, [1.22, 0.56], rtol=1e-6
     )
-    curve_net = tiny_models.WeightByClass([1.0, 1.0])
-    weighted = kcn.CurveWeightedModel(
-        model, curve_net=curve_net, normalize_weights=False
-    )
-    weighted.compile(
-        keras.optimizers.SGD(0.1),
-        "mse",
-        meta_optimizer=keras.optimizers.SGD(1.0),
-    )
-    history = weighted.fit(
-        np.array([[1.0], [2.0]]),
-        np.array([[1.0], [-1.0]]),
-        verbose=0,
-        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
-        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
-    ).history
-    np.testing.assert_allclose(curve_net.table, [1.22, 0.56], rtol=1e-6)
-    np.testing.assert_allclose(model.get_weights()[0], [[0.01]], rtol=1e-4)
-    assert history["loss"] == [pytest.approx(0.89)]
-    assert history["meta_loss"] == [pytest.approx(1.21)]
+    theta = weighted.base_model.get_weights()[0]
+    np.testing.assert_allclose(theta, [[0.01]], rtol=1e-4)
+    assert logs["loss"] == pytest.approx(0.89)
+    assert logs["meta_loss"] == pytest.approx(1.21)
 
 
 @pytest.mark.parametrize("keep_last_weights", [False, True])

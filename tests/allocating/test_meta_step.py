@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
+from weighted_models import one_linear_step
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating.base_model import default_meta_optimizer
@@ -75,34 +76,15 @@ def test_one_step_of_a_linear_model_by_hand(top_layers):
     # theta = 0 - 0.1 * (1.33 * -2 + 0.67 * 4) / 2 = -0.001.
     # Weighted loss (1.33 * 1 + 0.67 * 1) / 2 = 1.
     # Effective sample size 2^2 / (2 * (1.33^2 + 0.67^2)) = 0.9018...
-    model = keras.Sequential(
-        [
-            keras.Input((1,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
+    weighted, logs = one_linear_step(top_layers=top_layers)
+    np.testing.assert_allclose(
+        weighted.curve_net.table, [1.33, 0.67], rtol=1e-6
     )
-    curve_net = tiny_models.WeightByClass([1.0, 1.0])
-    weighted = kcn.CurveWeightedModel(
-        model, curve_net=curve_net, top_layers=top_layers
-    )
-    weighted.compile(
-        keras.optimizers.SGD(0.1),
-        "mse",
-        meta_optimizer=keras.optimizers.SGD(1.0),
-    )
-    history = weighted.fit(
-        np.array([[1.0], [2.0]]),
-        np.array([[1.0], [-1.0]]),
-        verbose=0,
-        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
-        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
-    ).history
-    np.testing.assert_allclose(curve_net.table, [1.33, 0.67], rtol=1e-6)
-    np.testing.assert_allclose(model.get_weights()[0], [[-0.001]], rtol=1e-4)
+    theta = weighted.base_model.get_weights()[0]
+    np.testing.assert_allclose(theta, [[-0.001]], rtol=1e-4)
     np.testing.assert_allclose(
         weighted.sample_weights(), [1.33, 0.67], rtol=1e-6
     )
-    logs = {name: values[0] for name, values in history.items()}
     assert logs == pytest.approx(
         {
             "loss": 1.0,
@@ -115,28 +97,13 @@ def test_one_step_of_a_linear_model_by_hand(top_layers):
 
 
 def test_virtual_step_ignores_the_optimizers_momentum():
-    model = keras.Sequential(
-        [
-            keras.Input((1,)),
-            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
-        ]
-    )
-    curve_net = tiny_models.WeightByClass([1.0, 1.0])
-    weighted = kcn.CurveWeightedModel(model, curve_net=curve_net)
-    weighted.compile(
-        keras.optimizers.Adam(0.1, weight_decay=0.5, clipnorm=0.01),
-        "mse",
-        meta_optimizer=keras.optimizers.SGD(1.0),
-    )
-    weighted.fit(
-        np.array([[1.0], [2.0]]),
-        np.array([[1.0], [-1.0]]),
-        verbose=0,
-        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
-        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
+    weighted, _ = one_linear_step(
+        keras.optimizers.Adam(0.1, weight_decay=0.5, clipnorm=0.01)
     )
     # The numbers of the test above, whatever the optimizer.
-    np.testing.assert_allclose(curve_net.table, [1.33, 0.67], rtol=1e-6)
+    np.testing.assert_allclose(
+        weighted.curve_net.table, [1.33, 0.67], rtol=1e-6
+    )
 
 
 # The meta gradient in float64, against central finite differences that use

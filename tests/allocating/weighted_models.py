@@ -1,6 +1,7 @@
 """Compiled wrappers around tiny models, and how they are fitted."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tiny_models
 
@@ -45,6 +46,35 @@ def fit(weighted, x=None, **kwargs):
     }
     x = tiny_models.with_ids() if x is None else x
     return weighted.fit(x, **{**arguments, **kwargs}).history
+
+
+def one_linear_step(optimizer=None, **arguments):
+    """One step of theta * x, from 0, on x = (1, 2), y = (1, -1), two classes.
+
+    The meta set is x = 1, y = 1; both rates are given by hand: 0.1, and 1 for a
+    curve net with a weight of 1 for each class.
+    """
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    curve_net = tiny_models.WeightByClass([1.0, 1.0])
+    weighted = kcn.CurveWeightedModel(model, curve_net=curve_net, **arguments)
+    weighted.compile(
+        optimizer or keras.optimizers.SGD(0.1),
+        "mse",
+        meta_optimizer=keras.optimizers.SGD(1.0),
+    )
+    history = weighted.fit(
+        np.array([[1.0], [2.0]]),
+        np.array([[1.0], [-1.0]]),
+        verbose=0,
+        loss_curves=tiny_models.loss_curves([0, 1], num_classes=2),
+        meta_data=(np.array([[1.0]]), np.array([[1.0]])),
+    ).history
+    return weighted, {name: values[0] for name, values in history.items()}
 
 
 class Snapshots(keras.callbacks.Callback):
