@@ -46,12 +46,10 @@ class CurveWeightedModel(keras.Model):
     how to change them. As far as a label is not trusted, what the network
     itself predicts stands in (`soft_labels`), and logit adjustment keeps rare
     classes from being neglected (`balance_classes`). `as_published` makes the
-    paper's method. `predict` and `evaluate` are the base model's; deploy that,
-    and `compile` it where it is evaluated alone.
+    paper's method. Deploy the base model; `compile` it to `evaluate` it alone.
 
-    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); soft
-    labels: [Shu et al., 2023](https://arxiv.org/abs/2202.05613); logit
-    adjustment: [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
+    Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); [Shu et
+    al., 2023](https://arxiv.org/abs/2202.05613), soft labels.
 
     Args:
         base_model: A built `keras.Model`, trained in place from its present
@@ -61,24 +59,24 @@ class CurveWeightedModel(keras.Model):
         top_layers: What virtual and meta step watch (SLMO): `"head"`, the last
             `Dense` layers; the last k layers; a list of names; None for all.
         soft_labels, balance_classes: None for where the loss allows it.
-        normalize_weights: Whether weights are relative to their batch's mean.
-            None for where there are no soft labels.
-        keep_last_weights: Whether each sample keeps the weight of its last step
-            once they are not learned any more. Defaults to False.
+        normalize_weights: Whether weights are divided by their batch's mean;
+            None where there are no soft labels.
+        keep_last_weights: Whether weights stay as they were in a sample's last
+            step of learning. Defaults to False.
         meta_batch_size: Int, or None for a dataset's own batches, or 32 rows.
         name, **kwargs: As of any Keras model.
 
     Example:
 
     ```python
+    import keras
     import keras_curvenet as kcn
-    from keras import Input, Sequential, layers
     from numpy import arange, random
 
     x, y = random.normal(size=(64, 4)), arange(64) % 2
     curves = kcn.LossCurves(random.uniform(size=(64, 8)), labels=y)
-    base_model = Sequential([Input((4,)), layers.Dense(2, "softmax")])
-    weighted = kcn.CurveWeightedModel(base_model)
+    layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax")]
+    weighted = kcn.CurveWeightedModel(keras.Sequential(layers))
     weighted.compile("sgd", "sparse_categorical_crossentropy")
     weighted.fit(x, y, loss_curves=curves, meta_data=(x[:16], y[:16]))
     ```
