@@ -1,6 +1,5 @@
 """The arguments of `CurveWeightedModel.fit`: checked, and as batches."""
 
-import functools
 import math
 from typing import Any
 from typing import NamedTuple
@@ -13,11 +12,10 @@ from keras_curvenet.checked_arguments import as_float
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.private_names import replace_made_functions
-from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.array_rows import rows_of_arrays
 from keras_curvenet.probing.array_rows import with_row_weights
 from keras_curvenet.probing.distributed_data import build_from_spec
+from keras_curvenet.probing.distributed_data import build_with
 from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
@@ -25,8 +23,6 @@ from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
 from keras_curvenet.probing.sample_ids import is_weighted
 from keras_curvenet.probing.sample_ids import num_samples_of
 from keras_curvenet.replicas import has_strategy
-from keras_curvenet.workers import function_of_workers
-from keras_curvenet.workers import has_workers
 from keras_curvenet.workers import sharded_by_data
 
 
@@ -200,15 +196,11 @@ def check_scope(weighted):
 def prepare_for_strategy(model):
     """Lets Keras's `fit` and `evaluate` take data with ids under a strategy."""
     if has_strategy(model):
-        replace_symbolic_build(
+        build_with(
             model,
             lambda iterator: build_from_spec(
                 model, iterator.data_adapter.get_tf_dataset()
             ),
-        )
-    if has_workers(model.distribute_strategy):
-        replace_made_functions(
-            model, functools.partial(function_of_workers, model)
         )
 
 

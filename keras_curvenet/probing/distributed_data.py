@@ -77,6 +77,11 @@ def remember_dataset(model):
         build_from_spec(model, dataset)
 
     setattr(model, _DATASET, None)
+    build_with(model, build)
+
+
+def build_with(model, build):
+    """Lets `build(iterator)` build a model under a strategy; workers step."""
     replace_symbolic_build(model, build)
     if has_workers(model.distribute_strategy):
         replace_made_functions(
