@@ -130,6 +130,7 @@ def falling_rate(epoch, rate):
 
 def fit(model, data, test_data, **kwargs):
     """Fits with the one schedule of all trainings."""
+    model.compile(**compile_arguments())
     history = model.fit(
         *data,
         batch_size=32,
@@ -142,17 +143,8 @@ def fit(model, data, test_data, **kwargs):
     return history.history["val_accuracy"]
 
 
-def train_as_published(data, curves, meta_data, test_data, seed):
-    model = kcn.CurveWeightedModel.as_published(make_model(seed), curves)
-    model.compile(**compile_arguments())
-    return fit(
-        model,
-        data,
-        test_data,
-        loss_curves=curves,
-        meta_data=meta_data,
-        meta_epochs=2 * FLAGS.epochs // 5,
-    )
+def as_published(curves, seed):
+    return kcn.CurveWeightedModel.as_published(make_model(seed), curves)
 
 
 """
@@ -182,30 +174,14 @@ class MetaWeightNet(keras.layers.Layer):
         return keras.ops.squeeze(self.weight(self.hidden(losses)), axis=-1)
 
 
-def train_meta_weight_net(data, curves, meta_data, test_data, seed):
-    base_model = make_model(seed)
-    model = kcn.CurveWeightedModel(
-        base_model,
+def meta_weight_net(seed):
+    return kcn.CurveWeightedModel(
+        make_model(seed),
         curve_net=MetaWeightNet(),
         top_layers=None,
         soft_labels=False,
         balance_classes=False,
     )
-    model.compile(**compile_arguments())
-    return fit(
-        model,
-        data,
-        test_data,
-        loss_curves=curves,
-        meta_data=meta_data,
-        meta_epochs=FLAGS.epochs,
-    )
-
-
-def train_plain(data, test_data, seed):
-    model = make_model(seed)
-    model.compile(**compile_arguments())
-    return fit(model, data, test_data)
 
 
 def main(argv):
@@ -214,13 +190,22 @@ def main(argv):
     for seed in map(int, FLAGS.seeds):
         data, meta_data, test_data = load_digits(seed)
         curves = probe(*data, seed)
+        given = {"loss_curves": curves, "meta_data": meta_data}
         runs = {
-            "plain": train_plain(data, test_data, seed),
-            "Meta-Weight-Net": train_meta_weight_net(
-                data, curves, meta_data, test_data, seed
+            "plain": fit(make_model(seed), data, test_data),
+            "Meta-Weight-Net": fit(
+                meta_weight_net(seed),
+                data,
+                test_data,
+                meta_epochs=FLAGS.epochs,
+                **given,
             ),
-            "CurveNet as published": train_as_published(
-                data, curves, meta_data, test_data, seed
+            "CurveNet as published": fit(
+                as_published(curves, seed),
+                data,
+                test_data,
+                meta_epochs=2 * FLAGS.epochs // 5,
+                **given,
             ),
         }
         for name, accuracy in runs.items():
