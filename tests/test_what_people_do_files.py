@@ -464,13 +464,13 @@ def test_into_cleanlab_and_back(package):
     seen = losses.T.copy()
     seen[-1], told[-1] = np.nan, -1
     probabilities = np.eye(2, dtype="float32")[labels] * 0.8 + 0.1
-    probabilities[-1] = 0.0  # As a recorder gives it where nothing was seen.
+    probabilities[-1] = 0.0  # There are none.
     names = {
         "np": np,
         "kcn": kcn,
         "cleanlab": cleanlab,
         "curves": kcn.LossCurves(seen, told),
-        "recorder": types.SimpleNamespace(mean_predictions=probabilities),
+        "probabilities": probabilities,
     }
     exec(cleanlab_example(), names)
     found = names["report"].query("is_cleanlab_issue").sample_id

@@ -86,22 +86,3 @@ def _most_frequent(
         most = np.where(leads, votes, most)
         winner = np.where(leads, present, winner)
     return most, winner
-
-
-def suggested_labels(
-    curves: LossCurves, is_issue: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
-    """The class that a network took each sample for most often.
-
-    Args:
-        curves: `LossCurves` with predicted classes.
-        is_issue: Bool `(num_samples,)`, whose labels are probably wrong: for
-            these it is another class than the label, where any was predicted.
-
-    Returns:
-        Int64 `(num_samples,)`, -1 where no class was predicted.
-    """
-    votes = class_votes(curves)
-    is_other = (votes.other > votes.given) | (is_issue & (votes.other > 0))
-    given = np.where(votes.given > 0, curves.labels, -1)
-    return np.where(is_other, votes.other_class, given)

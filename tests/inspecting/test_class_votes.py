@@ -3,7 +3,7 @@ import pytest
 
 import keras_curvenet as kcn
 from keras_curvenet.inspecting import class_votes
-from keras_curvenet.inspecting.class_votes import suggested_labels
+from keras_curvenet.inspecting.suggested_labels import suggested_labels
 
 LABELS = [0, 2, 1, 1, 3, -1]
 PREDICTED = [

@@ -64,8 +64,9 @@ def write_report(
         rows: For text, a sequence of strings by sample id; for tabular data, a
             `pandas.DataFrame` whose row positions are the sample ids. Or None.
             Long ones are shortened on the page.
-        predictions: Float `(num_samples, num_classes)`, such as a recorder's
-            `mean_predictions`, for suggested labels, or None.
+        predictions: Float `(num_samples, num_classes)`, probabilities from
+            elsewhere for suggested labels. Or None for the classes that the
+            network predicted in the curves' epochs, where these are known.
         sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
             `CurveWeightedModel` gives them, or None.
         max_samples_per_class: Int >= 1, the largest number of samples shown of
