@@ -30,13 +30,13 @@ class ClassVotes(NamedTuple):
     seen: npt.NDArray[np.int32]
 
 
-def class_votes(curves: LossCurves) -> ClassVotes:
+def class_votes(curves: LossCurves, epochs: slice | None = None) -> ClassVotes:
     """Counts the predicted classes of each sample over the epochs.
-
-    The first tenth of the epochs, in which a network knows little, is left out.
 
     Args:
         curves: `LossCurves` with predicted classes.
+        epochs: Which epochs. None for all but the first tenth, in which a
+            network knows little.
 
     Returns:
         `ClassVotes`.
@@ -51,7 +51,9 @@ def class_votes(curves: LossCurves) -> ClassVotes:
             f"{curves}. Record them with a LossCurveRecorder, or pass "
             "`LossCurves(..., predicted_classes=...)`.",
         )
-    columns = curves.predicted_columns[curves.num_epochs // 10 :]
+    if epochs is None:
+        epochs = slice(curves.num_epochs // 10, None)
+    columns = curves.predicted_columns[epochs]
     size = curves.num_samples
     given, other, seen = np.zeros((3, size), np.int32)
     other_class = np.full(size, -1, np.int64)

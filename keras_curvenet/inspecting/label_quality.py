@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.class_members import members_of_classes
 from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
-from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # Typical scores are then about 0.02 and 0.98. Sample weights start there.
@@ -18,11 +18,11 @@ _LOGIT_GAP = 8.0
 def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
-    Margins (or losses, where there are none) are averaged over those epochs
-    that tell most, and compared with the mean of the observed class. Scores are
-    below 0.5 for the samples that `find_label_issues` finds. They rank samples
-    and are no calibrated probabilities: of fewer than some hundred samples,
-    several are below 0.5 although all labels are right.
+    By the mean margin of each label, with those of classes raised that the
+    network predicts too rarely; or by the mean loss, where there are no
+    margins. Scores are below 0.5 for the samples that `find_label_issues`
+    finds. They rank samples and say where weights start, and are no calibrated
+    probabilities.
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -52,12 +52,13 @@ def find_label_issues(
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    Samples fall into two groups, the typical and the suspect ones (Otsu, "A
-    threshold selection method from gray-level histograms", 1979). With margins,
-    no more are suspect than the network's early predictions allow; a warning
-    says where these do not tell. With losses alone, where the groups are halves
-    of one, suspects lie far out of it (Tukey, "Exploratory data analysis",
-    1977).
+    How many there are is read off the first half of the epochs, before wrong
+    labels are memorized: off how many labels the network predicts another class
+    for, and steadily. A warning says where the curves do not tell. With losses
+    alone, samples fall into two groups, the typical and the suspect ones (Otsu,
+    "A threshold selection method from gray-level histograms", 1979); where
+    these are halves of one group, suspects lie far out of it (Tukey,
+    "Exploratory data analysis", 1977).
 
     Args:
         curves: `LossCurves` of two epochs or more.
@@ -187,7 +188,7 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
 
     Between the means of the two groups, the logit falls by `_LOGIT_GAP`.
     """
-    values, num_suspects = suspicion
+    values, num_suspects = suspicion.values, suspicion.num_suspects
     ranked = np.sort(values)[::-1]
     ranked = ranked[~np.isnan(ranked)]
     upper, lower = ranked[:num_suspects], ranked[num_suspects:]

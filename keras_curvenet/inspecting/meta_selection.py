@@ -9,8 +9,8 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.checked_arguments import listed
+from keras_curvenet.inspecting.class_members import members_of_classes
 from keras_curvenet.inspecting.label_quality import label_quality_scores
-from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # The share of a class's probably right labels, the best, that meta samples are
