@@ -321,7 +321,7 @@ def test_digits_of_a_real_probe(tmp_path):
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     recorder = kcn.LossCurveRecorder()
     train = kcn.with_sample_ids((x / 16.0, noisy)).shuffle(1797).batch(32)
-    model.fit(train, epochs=5, callbacks=[recorder], verbose=0)
+    model.fit(train, epochs=10, callbacks=[recorder], verbose=0)
     page = report_of(recorder.loss_curves, tmp_path, images=x.reshape(-1, 8, 8))
     samples = list(page.all("li", "sample"))
     assert len(samples) == 240
