@@ -22,7 +22,6 @@ from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.distributed_data import refuse_different_data
 from keras_curvenet.probing.filled_curves import never_seen
@@ -38,9 +37,9 @@ _BLOCK = 65536
 # Curves that take more are kept on the disk.
 _MOST_BYTES = 2**28
 
-# How far weights start below the label quality, in logits, where wrong labels
-# were memorized.
-_MOST_CAUTION = 2.0
+# How far weights start below the label quality, in logits: a wrong label that is
+# kept does more harm than a right one that is lost.
+_CAUTION = 2.0
 
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
@@ -54,8 +53,8 @@ class PreparedCurves:
         curves: Float32 `(num_samples, curve_length)`: losses relative to the
             class, and margins beside them where there are any.
         labels: Int64 `(num_samples,)`, the observed class; -1 where unseen.
-        start: Float32 `(num_samples,)`, the logit at which weights start: that
-            of the label quality, or less where wrong labels were memorized.
+        start: Float32 `(num_samples,)`, the logit at which weights start: less
+            than that of the label quality.
         may_be_memorized: Bool, whether the curves don't show that wrong labels
             stayed unlearned by the network that was probed.
     """
@@ -80,10 +79,8 @@ def prepared_curves(loss_curves, reads_margins=True):
     """`PreparedCurves` of `LossCurves`, with their margins or without."""
     curves = _centered_rows(loss_curves, reads_margins)
     scores = label_quality_scores(loss_curves)
-    looks_wrong = scores < 0.5
-    caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
-    start = quality_logits(scores, lowered_by=caution)
-    stayed = wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
+    start = quality_logits(scores, lowered_by=_CAUTION)
+    stayed = wrong_labels_stayed_unlearned(loss_curves, scores < 0.5)
     return PreparedCurves(curves, loss_curves.labels, start, not stayed)
 
 
