@@ -37,8 +37,8 @@ _BLOCK = 65536
 # Curves that take more are kept on the disk.
 _MOST_BYTES = 2**28
 
-# How far weights start below the label quality, in logits: a wrong label that is
-# kept does more harm than a right one that is lost.
+# How far weights start below the label quality, in logits: a wrong label that
+# is kept does more harm than a right one that is lost.
 _CAUTION = 2.0
 
 # Margins of diverged networks would outweigh all else.

@@ -29,6 +29,11 @@ _SHRINKAGE = 2.0
 # learned: of its labels, no more are taken for wrong than of all.
 _HARDLY_LEARNED = 0.1
 
+# Of all samples, so many times the share of wrong labels is possible that the
+# surest part has.
+_SUREST = 0.1
+_MOST_BEYOND_SUREST = 2.0
+
 # Two readings of how many labels are wrong differ widely beyond this.
 _WIDE_RANGE = 0.25
 
@@ -182,40 +187,52 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
 
     Each sample decides for its label or against it: by how many epochs more the
     network predicts the label than the other class it predicts most, times how
-    sure it is (the mean probability of the likeliest class). Of the first half
-    of the epochs, before wrong labels are memorized. Where predicted classes
-    are not recorded, by how much the label is likelier than any other class.
+    sure it is (the mean probability of the likelier one). Of the first half of
+    the epochs, before wrong labels are memorized. Where predicted classes are
+    not recorded, by how much the label is likelier than any other class.
 
     What decides against labels, of all samples, is the least that is wrong: no
     label is where the network is undecided. The most has as many wrong ones
     among the undecided as among the decided. Between both rates, the geometric
     mean is taken for the undecided.
+
+    Hard samples are undecided, too. But a network is seldom sure of them, so
+    that at most twice as many are taken for wrong as it contradicts among the
+    samples it is surest of (of few samples, one more is counted).
     """
     half = curves.num_epochs // 2
-    for_label, surest, count = np.zeros((3, curves.num_samples))
+    own, others, count = np.zeros((3, curves.num_samples))
     for loss, margin in zip(
         curves.loss_columns[:half],
         curves.margin_columns[:half],  # type: ignore[index]
         strict=True,
     ):
-        own = np.nan_to_num(np.exp(-loss))
+        own += np.nan_to_num(np.exp(-loss))
         with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
-            others = np.nan_to_num(np.exp(np.minimum(-loss - margin, 0.0)))
-        for_label += own - others
-        surest += np.maximum(own, others)
+            of_other = np.exp(np.minimum(-loss - margin, 0.0))
+        others += np.nan_to_num(of_other)
         count += ~np.isnan(margin)
+    seen = count > 0
+    own, others = own[seen] / count[seen], others[seen] / count[seen]
+    if not own.size:
+        return 0.0, (0.0, 0.0)
+    surest = np.maximum(own, others)
+    decisions = own - others
     if curves.predicted_columns is not None:
-        votes = class_votes(curves, slice(0, half))
-        for_label = (votes.given - votes.other) / np.maximum(votes.seen, 1)
-        for_label *= surest
-    decisions = for_label[count > 0] / count[count > 0]
+        given, other, _, num = class_votes(curves, slice(0, half))
+        decisions = ((given - other) / np.maximum(num, 1))[seen] * surest
     against = float(np.maximum(-decisions, 0.0).sum())
     decided = float(np.abs(decisions).sum())
     if against == 0.0:
         return 0.0, (0.0, 0.0)
     least, most = against / decisions.size, against / decided
     undecided = 1.0 - decided / decisions.size
-    return least + undecided * np.sqrt(least * most), (least, most)
+    share = least + undecided * np.sqrt(least * most)
+    is_sure = surest >= np.quantile(surest, 1.0 - _SUREST)
+    contradicted = np.count_nonzero(others[is_sure] > own[is_sure])
+    limit = (contradicted + 1) / (np.count_nonzero(is_sure) + 2)
+    share = min(share, _MOST_BEYOND_SUREST * limit)
+    return share, (min(least, share), most)
 
 
 def _spared(
