@@ -83,6 +83,7 @@ class CurveFolder(LockedFolder):
             num_samples = int(manifest["num_samples"])
             labels = self._array(self._labels_file, np.int64, num_samples)
             num_classes = manifest["num_classes"]
+            dtypes = np.float32, np.float32, class_dtype(num_classes or 1)
             recorded = [_three(*names) for names in manifest["epochs"]]
             if not recorded:
                 raise ValueError("no epochs")
@@ -92,16 +93,9 @@ class CurveFolder(LockedFolder):
         columns: list[tuple] = []
         for names in recorded:
             try:
-                *scores, predicted = names
-                read = [
-                    name and self._array(name, np.float32, num_samples)
-                    for name in scores
-                ]
-                read.append(
-                    predicted
-                    and self._array(
-                        predicted, class_dtype(num_classes), num_samples
-                    )
+                read = tuple(
+                    name and self._array(name, dtype, num_samples)
+                    for name, dtype in zip(names, dtypes, strict=True)
                 )
             except DAMAGED as error:
                 kept = f"the {len(columns)} epoch(s) before it"
@@ -113,7 +107,7 @@ class CurveFolder(LockedFolder):
                 )
                 raise self._damaged(error, how if columns else "") from error
             epochs.append(names)
-            columns.append(tuple(read))
+            columns.append(read)
         self._epochs, self._columns = epochs, columns
         self._labels = labels
         losses, margins, predicted = map(list, zip(*columns, strict=True))
