@@ -40,28 +40,11 @@ def as_checked_labels(checked: Any, curves: LossCurves) -> CheckedLabels:
         checked: Dict or `pandas.Series` from sample id to whether its label is
             right (bool), to its right class (int), or to None where nobody
             can tell. Or the path of a CSV file that a report's page saved. Or
-            None, for no answers.
+            a list of these, or None for no answers.
         curves: `LossCurves` of the samples.
     """
-    if isinstance(checked, (str, os.PathLike)):
-        pairs = _read(os.fspath(checked), curves)
-    elif checked is None:
-        pairs = []
-    elif hasattr(checked, "notna"):  # Of pandas, which has its own "None".
-        is_told = checked.notna()
-        pairs = [*checked[is_told].items()]
-        pairs += [(sample_id, None) for sample_id in checked.index[~is_told]]
-    elif isinstance(checked, collections.abc.Mapping):
-        pairs = checked.items()
-    else:
-        raise invalid_type(
-            "checked",
-            "a dict or a pandas.Series from sample ids to answers, or the path "
-            "of a CSV file",
-            f"{type(checked).__name__}.",
-        )
     right_labels: dict[int, int | None] = {}  # -1 is wrong, None not told.
-    for sample_id, answer in pairs:
+    for sample_id, answer in _pairs(checked, curves):
         label = _label_of(sample_id, curves)
         right = _right_label(answer, label, curves.num_classes)
         if right_labels.setdefault(int(sample_id), right) != right:
@@ -92,6 +75,29 @@ def labels_fingerprint(labels: npt.NDArray[np.int64]) -> str:
     """A short text that is another one for other labels."""
     content = np.ascontiguousarray(labels, "<i8").tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _pairs(checked: Any, curves: LossCurves) -> Iterable[tuple[Any, Any]]:
+    """Sample ids and answers, whatever they come in."""
+    if checked is None:
+        return []
+    if isinstance(checked, list):
+        return [pair for part in checked for pair in _pairs(part, curves)]
+    if isinstance(checked, (str, os.PathLike)):
+        return _read(os.fspath(checked), curves)
+    if isinstance(checked, collections.abc.Mapping):
+        return checked.items()
+    if hasattr(checked, "notna") and hasattr(checked, "items"):
+        # A Series, in which what is missing is of several types.
+        told = checked[checked.notna()]
+        missing = checked.index[checked.isna()]
+        return [*told.items(), *((sample_id, None) for sample_id in missing)]
+    raise invalid_type(
+        "checked",
+        "a dict or a pandas.Series from sample ids to answers, the path of a "
+        "CSV file, or a list of these",
+        f"{type(checked).__name__}.",
+    )
 
 
 def _label_of(sample_id: Any, curves: LossCurves) -> int:

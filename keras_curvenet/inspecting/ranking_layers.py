@@ -27,5 +27,5 @@ def layers_of_ranking(
 
 
 def layer_counts(layers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Int64 `(10,)`: how many samples are in each layer."""
+    """Int64 `(10,)`: how many of these samples are in each layer."""
     return np.bincount(layers[layers >= 0], minlength=NUM_LAYERS)
