@@ -32,6 +32,16 @@ class CheckedLabels(NamedTuple):
         """Ids of all that someone looked at."""
         return np.concatenate([self.sample_ids, self.not_told])
 
+    def first(self, num_samples: int) -> "CheckedLabels":
+        """The answers on the first samples."""
+        told = self.sample_ids < num_samples
+        return CheckedLabels(
+            self.sample_ids[told],
+            self.is_right[told],
+            self.right_labels[told],
+            self.not_told[self.not_told < num_samples],
+        )
+
 
 def as_checked_labels(checked: Any, curves: LossCurves) -> CheckedLabels:
     """The answers as arrays; TypeError or ValueError where they are none.
@@ -43,6 +53,8 @@ def as_checked_labels(checked: Any, curves: LossCurves) -> CheckedLabels:
             a list of these, or None for no answers.
         curves: `LossCurves` of the samples.
     """
+    if isinstance(checked, CheckedLabels):
+        return checked
     right_labels: dict[int, int | None] = {}  # -1 is wrong, None not told.
     for sample_id, answer in _pairs(checked, curves):
         label = _label_of(sample_id, curves)
