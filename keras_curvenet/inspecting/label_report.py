@@ -3,13 +3,14 @@
 import numpy as np
 
 from keras_curvenet.checked_arguments import imported
+from keras_curvenet.inspecting.checked_labels import as_checked_labels
 from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.suggested_labels import suggested_labels
 
 
-def label_report(curves, predictions=None, sample_weights=None):
+def label_report(curves, predictions=None, sample_weights=None, checked=None):
     """Everything known of each sample's label, as a pandas table.
 
     Worst first; `report.to_csv(path, index=False)` or `report.to_parquet(path)`
@@ -22,13 +23,15 @@ def label_report(curves, predictions=None, sample_weights=None):
             network predicted in the curves' epochs, where these are known.
         sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
             `CurveWeightedModel` gives them, or None.
+        checked: Answers, as `label_quality_scores` takes them, or None.
 
     Returns:
         A `pandas.DataFrame` with a row for each sample and the columns
         `sample_id`, `label`, `score` (label quality), `is_issue`, `verdict`;
         where predictions or predicted classes are known `suggested_label` (-1
         for samples without): the likeliest, or most often predicted class, of
-        label issues another than the label; and with weights `sample_weight`.
+        label issues another than the label, of checked samples what was
+        answered; and with weights `sample_weight`.
 
     Raises:
         ImportError: If pandas is not installed.
@@ -59,17 +62,21 @@ def label_report(curves, predictions=None, sample_weights=None):
     ```
     """
     pd = imported("pandas", "The report")
-    scores = label_quality_scores(curves)
+    scores = label_quality_scores(curves, checked)
     is_issue = scores < 0.5
     columns = {
         "sample_id": np.arange(curves.num_samples),
         "label": curves.labels,
         "score": scores,
         "is_issue": is_issue,
-        "verdict": sample_verdicts(curves),
+        "verdict": sample_verdicts(curves, checked),
     }
     suggested = suggested_labels(curves, is_issue, predictions)
     if suggested is not None:
+        answers = as_checked_labels(checked, curves)
+        is_known = answers.right_labels >= 0
+        known = answers.right_labels[is_known]
+        suggested[answers.sample_ids[is_known]] = known
         columns["suggested_label"] = suggested
     if sample_weights is not None:
         weights = as_numbers("sample_weights", sample_weights, len(scores))
