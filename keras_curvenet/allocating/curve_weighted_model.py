@@ -44,7 +44,10 @@ class CurveWeightedModel(keras.Model):
 
     CurveNet gives each sample a weight: how far its label is trusted. Weights
     start at the label quality; a small trusted *meta set* then tells CurveNet
-    how to change them. As far as a label is not trusted, what the network
+    how to change them. With clean `meta_data` it mends a label quality that
+    missed wrong labels, and adds little to one that found them. Without, the
+    curves choose the meta set, and what is gained is the label quality's:
+    CurveNet learns slowly, does no harm, and adds next to nothing. As far as a label is not trusted, what the network
     itself predicts stands in (`soft_labels`), and logit adjustment keeps rare
     classes from being neglected (`balance_classes`). `as_published` makes the
     paper's method. Deploy the base model; `compile` it to `evaluate` it alone.
