@@ -22,7 +22,7 @@ CLASS_NAMES += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
 def main(argv):
     del argv
     data = training.load_data(FLAGS.seed)
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     model = training.new_model(data, FLAGS.seed)
     model.compile(**training.compile_arguments(data))
     train = training.batches(kcn.with_sample_ids((data.inputs, data.labels)))
@@ -40,7 +40,6 @@ def main(argv):
         "label_issues": kcn.plots.plot_label_issues(
             curves,
             data.inputs,
-            recorder.mean_predictions,
             class_names=CLASS_NAMES,
             max_images=16,
         ),

@@ -82,7 +82,7 @@ def train(folder):
     samples = kcn.shuffle_by_epoch(kcn.with_sample_ids((x, y)), NUM_SAMPLES)
     samples = samples.batch(20)
 
-    model, recorder = network(), kcn.LossCurveRecorder(record_predictions=True)
+    model, recorder = network(), kcn.LossCurveRecorder()
     probed = model.fit(
         samples,
         epochs=NUM_EPOCHS,
@@ -113,7 +113,7 @@ def train(folder):
         *map(np.asarray, variables),
         losses=recorder.loss_curves.values,
         margins=recorder.loss_curves.margins,
-        predictions=recorder.mean_predictions,
+        predicted_classes=recorder.loss_curves.predicted_classes,
         weights=weighted.sample_weights(),
         probe_loss=probed.history["loss"],
         allocate_loss=allocated.history["loss"],

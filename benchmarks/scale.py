@@ -5,8 +5,9 @@ same batches, measured in turns in one process; the median over the rounds:
 
     python benchmarks/scale.py --what=epochs --samples=1000000
 
-Label quality, the meta set and CurveNet's input from curves in a folder, with
-the resident memory that they need beyond what the process had before:
+Label quality, the meta set, CurveNet's input and class votes from curves in a
+folder, with the resident memory that they need beyond what the process had
+before:
 
     python benchmarks/scale.py --what=curves --samples=1280000 --epochs=90
 
@@ -42,6 +43,7 @@ from absl import flags
 import keras_curvenet as kcn
 from keras_curvenet.allocating.prepared_fit import prepared_curves
 from keras_curvenet.allocating.running_predictions import RunningPredictions
+from keras_curvenet.inspecting.class_votes import class_votes
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.resuming.backup_folder import Backup
@@ -77,14 +79,16 @@ def rows():
 
 
 def random_columns(num_epochs):
-    """Losses and margins of 30 % wrong labels, an epoch at a time."""
+    """All columns of 30 % wrong labels, an epoch at a time."""
     rng = np.random.default_rng(0)
     labels = rng.integers(NUM_CLASSES, size=FLAGS.samples)
     is_wrong = rng.random(FLAGS.samples) < 0.3
     for _ in range(num_epochs):
         noise = rng.normal(size=FLAGS.samples).astype(np.float32)
         margins = noise + np.where(is_wrong, -2, 2).astype(np.float32)
-        yield np.log1p(np.exp(-margins)), margins, labels
+        others = rng.integers(NUM_CLASSES, size=FLAGS.samples)
+        predicted = np.where(margins > 0.0, labels, others).astype(np.int16)
+        yield np.log1p(np.exp(-margins)), margins, predicted, labels
 
 
 def epoch_ratios():
@@ -187,22 +191,22 @@ def curve_costs():
     """Dict of seconds and MB of what is read from curves in a folder."""
     figures = {}
     with tempfile.TemporaryDirectory() as path:
-        folder, losses, margins = CurveFolder(path), [], []
+        folder, stored = CurveFolder(path), ([], [], [])
         start, last = time.perf_counter(), 0.0
-        for loss, margin, labels in random_columns(FLAGS.epochs):
+        for *columns, labels in random_columns(FLAGS.epochs):
             begin = time.perf_counter()
-            stored = folder.save(
-                RecordedColumns(
-                    [*losses, loss], [*margins, margin], labels, NUM_CLASSES
-                )
-            )
+            columns = [
+                [*earlier, column]
+                for earlier, column in zip(stored[:3], columns, strict=True)
+            ]
+            stored = folder.save(RecordedColumns(*columns, labels, NUM_CLASSES))
             last = time.perf_counter() - begin
-            losses, margins = stored.losses, stored.margins
         figures["seconds of the last epoch's end"] = round(last, 2)
         for name, read in (
             ("label quality", kcn.label_quality_scores),
             ("meta set", kcn.select_meta_samples),
             ("CurveNet's input", prepared_curves),
+            ("class votes", class_votes),
         ):
             with PeakMemory() as memory:
                 start, busy = time.perf_counter(), time.process_time()

@@ -207,12 +207,10 @@ class Probe(NamedTuple):
 
     Attributes:
         curves: `LossCurves`.
-        predictions: Float16 `(num_samples, num_classes)`, the mean ones.
         weights: List of arrays, those of the network in the end.
     """
 
     curves: kcn.LossCurves
-    predictions: np.ndarray
     weights: list
 
 
@@ -221,18 +219,14 @@ def probe(data, seed):
     if not FLAGS.curves_dir:
         return _recorded_probe(data, seed)
     curves = pathlib.Path(FLAGS.curves_dir) / f"{_name_of_probe(seed)}.npz"
-    predictions = curves.with_suffix(".npy")
     weights = curves.with_suffix(".weights.npz")  # Written last.
     if weights.exists():
         with np.load(weights) as arrays:
             of_network = [arrays[name] for name in arrays.files]
-        return Probe(
-            kcn.LossCurves.load(curves), np.load(predictions), of_network
-        )
+        return Probe(kcn.LossCurves.load(curves), of_network)
     probed = _recorded_probe(data, seed)
     curves.parent.mkdir(parents=True, exist_ok=True)
     probed.curves.save(curves)
-    np.save(predictions, probed.predictions)
     np.savez(weights, *probed.weights)
     return probed
 
@@ -243,7 +237,7 @@ def _recorded_probe(data, seed):
     factor, batch_size = chosen.probe_factor, chosen.batch_size
     model = new_model(data, seed)
     model.compile(**compile_arguments(data, rate_factor=factor))
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     rate = chosen.learning_rate * factor
     constant_epochs = chosen.constant_epochs
     schedule = kcn.ProbingSchedule(
@@ -263,8 +257,7 @@ def _recorded_probe(data, seed):
             callbacks=[recorder, schedule],
             verbose=0,
         )
-    predictions = recorder.mean_predictions.astype(np.float16)
-    return Probe(recorder.loss_curves, predictions, model.get_weights())
+    return Probe(recorder.loss_curves, model.get_weights())
 
 
 def _name_of_probe(seed):

@@ -69,13 +69,13 @@ def make_model():
 """
 ## Probe
 
-`record_predictions` keeps what the network took each sample for while it
-trained, averaged over the epochs: the suggestions.
+Beside the losses, the recorder keeps which class the network took each sample
+for in every epoch. The most frequent one is suggested.
 """
 
 
 def probe(x, labels):
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     train = kcn.with_sample_ids((x, labels))
     make_model().fit(
         kcn.shuffle_by_epoch(train, buffer_size=len(x)).batch(32),
@@ -98,7 +98,7 @@ known, so we are that person.
 
 def corrections(recorder, labels, true):
     """Labels by the suggestions, labels by a person, and a table of both."""
-    report = kcn.label_report(recorder.loss_curves, recorder.mean_predictions)
+    report = kcn.label_report(recorder.loss_curves)
     issues = report[report.is_issue]
     suggested, by_person = labels.copy(), labels.copy()
     suggested[issues.sample_id] = issues.suggested_label

@@ -85,7 +85,7 @@ def probe(images, labels, num_classes):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     train = kcn.with_sample_ids((images, labels))
     model.fit(
         train.shuffle(len(labels)).batch(FLAGS.batch_size),
@@ -94,7 +94,7 @@ def probe(images, labels, num_classes):
         shuffle=False,  # The dataset shuffles itself.
         verbose=2,
     )
-    return recorder.loss_curves, recorder.mean_predictions
+    return recorder.loss_curves
 
 
 """
@@ -128,8 +128,8 @@ def main(argv):
     labels = kcn.datasets.corrupt_labels(
         true_labels, FLAGS.noise_rate, "symmetric", num_classes, FLAGS.seed
     )
-    curves, predictions = probe(images, labels, num_classes)
-    report = kcn.label_report(curves, predictions)
+    curves = probe(images, labels, num_classes)
+    report = kcn.label_report(curves)
     print_found(report, labels != true_labels, num_classes)
     issues = report[report.is_issue]
     suggested = issues.suggested_label == true_labels[issues.sample_id]
@@ -142,7 +142,7 @@ def main(argv):
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["sample_id", "label", "score", "is_issue", "suggested_label"]
     report[columns].to_csv(folder / "label_issues.csv", index=False)
-    sheet = kcn.plots.plot_label_issues(curves, images, predictions)
+    sheet = kcn.plots.plot_label_issues(curves, images)
     sheet.savefig(folder / "label_issues.png", dpi=120)
     print(f"Written to {folder}/: label_issues.csv and label_issues.png")
 

@@ -119,7 +119,7 @@ def probe(train, held_out, num_classes):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     model.fit(
         train,
         epochs=FLAGS.epochs,
@@ -142,7 +142,7 @@ last of them are still wrong.
 
 def report_files(recorder, paths, class_names):
     """A pandas table of the files, the probably wrong ones first."""
-    report = kcn.label_report(recorder.loss_curves, recorder.mean_predictions)
+    report = kcn.label_report(recorder.loss_curves)
     names = np.array([*class_names, ""])  # -1: not trained on.
     report.insert(0, "path", paths[report.sample_id])
     report["class"] = names[report.label]

@@ -121,7 +121,7 @@ def make_model():
 
 
 def probe(x, labels):
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     train = kcn.with_sample_ids((x, labels))
     make_model().fit(
         kcn.shuffle_by_epoch(train, buffer_size=len(x)).batch(64),
@@ -143,7 +143,7 @@ says that curves do not tell how many labels are wrong, the order still does.
 
 
 def write_list(recorder, texts, is_checked, path):
-    report = kcn.label_report(recorder.loss_curves, recorder.mean_predictions)
+    report = kcn.label_report(recorder.loss_curves)
     report = report[~is_checked[report.sample_id]].head(FLAGS.looked_at)
     pd.DataFrame(
         {

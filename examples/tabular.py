@@ -104,7 +104,7 @@ so the probe is short (a warning says where it was too long).
 
 
 def probe(train, model):
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     model.fit(
         train,
         epochs=FLAGS.probe_epochs,
@@ -141,7 +141,7 @@ def train_plain(x, y, model):
 
 def with_findings(table, recorder, weights):
     report = kcn.label_report(
-        recorder.loss_curves, recorder.mean_predictions, weights
+        recorder.loss_curves, sample_weights=weights
     ).set_index("sample_id")
     return table.assign(
         label_quality=report.score,

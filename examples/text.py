@@ -106,7 +106,7 @@ def train_all(x, noisy, true, vocabulary_size):
     """A dict of trained models, and the recorder of the probe."""
     train = kcn.with_sample_ids((x, noisy))
     train = kcn.shuffle_by_epoch(train, buffer_size=len(x)).batch(64)
-    recorder = kcn.LossCurveRecorder(record_predictions=True)
+    recorder = kcn.LossCurveRecorder()
     make_model(vocabulary_size).fit(
         train,
         epochs=FLAGS.probe_epochs,
@@ -154,7 +154,7 @@ def main(argv):
     x, x_test = np.array(tokenize(texts)), np.array(tokenize(test_texts))
     models, recorder = train_all(x, noisy, true, tokenize.vocabulary_size())
 
-    report = kcn.label_report(recorder.loss_curves, recorder.mean_predictions)
+    report = kcn.label_report(recorder.loss_curves)
     names = np.array(PACKAGES)
     report["text"] = texts[report.sample_id]
     report["given"] = names[report.label]

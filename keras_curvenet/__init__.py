@@ -32,9 +32,11 @@ from keras_curvenet.inspecting.label_quality import estimate_noise_rates
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_report import label_report
+from keras_curvenet.inspecting.labels_to_check import labels_to_check
 from keras_curvenet.inspecting.meta_selection import select_meta_samples
 from keras_curvenet.inspecting.report.write_report import write_report
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+from keras_curvenet.inspecting.share_of_wrong import share_of_wrong_labels
 from keras_curvenet.logit_adjustment import LogitAdjustedCrossentropy
 from keras_curvenet.probing.epoch_order import shuffle_by_epoch
 from keras_curvenet.probing.loss_curve_recorder import LossCurveRecorder
@@ -60,9 +62,11 @@ __all__ = [
     "find_label_issues",
     "label_quality_scores",
     "label_report",
+    "labels_to_check",
     "plots",
     "sample_verdicts",
     "select_meta_samples",
+    "share_of_wrong_labels",
     "shuffle_by_epoch",
     "with_sample_ids",
     "write_report",

@@ -28,19 +28,23 @@ def loss_curves(draw):
     labels = draw(
         arrays.arrays(np.int64, shape[0], elements=strategies.integers(0, 4))
     )
-    margins = None
+    margins = predicted = None
     if draw(strategies.booleans()):
         margins = np.where(np.isposinf(values), -np.inf, -values)
-    return kcn.LossCurves(values, labels, num_classes=5, margins=margins)
+    if draw(strategies.booleans()):
+        classes = strategies.integers(-1, 4)
+        predicted = draw(arrays.arrays(np.int16, shape, elements=classes))
+    return kcn.LossCurves(values, labels, 5, margins, predicted)
 
 
 def assert_same(curves, other):
     np.testing.assert_array_equal(curves.values, other.values)
     np.testing.assert_array_equal(curves.labels, other.labels)
     assert curves.num_classes == other.num_classes
-    assert (curves.margins is None) == (other.margins is None)
-    if curves.margins is not None:
-        np.testing.assert_array_equal(curves.margins, other.margins)
+    np.testing.assert_array_equal(curves.margins, other.margins)
+    np.testing.assert_array_equal(
+        curves.predicted_classes, other.predicted_classes
+    )
 
 
 @hypothesis.given(loss_curves())
@@ -79,11 +83,15 @@ def test_a_folder_holds_the_curves(curves, kept):
     seen = ~np.isnan(curves.values).all(axis=1)
     labels = np.where(seen, curves.labels, -1)
     margins = curves.margins
+    predicted = curves.predicted_classes
+    if predicted is not None:
+        predicted = np.where(seen[:, np.newaxis], predicted, np.int16(-1))
 
     def columns(num_epochs):
         return RecordedColumns(
             list(curves.values.T[:num_epochs]),
             None if margins is None else list(margins.T[:num_epochs]),
+            None if predicted is None else list(predicted.T[:num_epochs]),
             labels,
             curves.num_classes,
         )
@@ -97,8 +105,8 @@ def test_a_folder_holds_the_curves(curves, kept):
         loaded = kcn.LossCurves.load(path)
         np.testing.assert_array_equal(loaded.values, curves.values)
         np.testing.assert_array_equal(loaded.labels, labels)
-        if margins is not None:
-            np.testing.assert_array_equal(loaded.margins, margins)
+        np.testing.assert_array_equal(loaded.margins, margins)
+        np.testing.assert_array_equal(loaded.predicted_classes, predicted)
 
 
 @hypothesis.given(

@@ -26,6 +26,7 @@ rng = np.random.default_rng(0)
 losses = rng.uniform(0.1, 2.0, size=(EPOCHS, N)).astype("float32")
 margins = rng.normal(size=(EPOCHS, N)).astype("float32")
 labels = np.arange(N) % 2
+predicted = np.where(margins > 0, labels, 1 - labels).astype("int16")
 
 
 def assert_short_and_ours(error):
@@ -95,11 +96,13 @@ DAMAGES = {
 
 def curves_in(folder):
     """Curves of all epochs, as a recorder writes them."""
-    recorded = RecordedColumns(list(losses), list(margins), labels, 2)
+    recorded = RecordedColumns(
+        list(losses), list(margins), list(predicted), labels, 2
+    )
     CurveFolder(folder).save(recorded)
 
 
-@pytest.mark.parametrize("kind", ["losses", "margins", "labels"])
+@pytest.mark.parametrize("kind", ["losses", "margins", "predicted", "labels"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_of_curves_is_named(damage, kind, tmp_path):
     curves_in(tmp_path)
@@ -117,6 +120,7 @@ def test_a_damaged_file_of_curves_is_named(damage, kind, tmp_path):
         curves = kcn.LossCurves.load(tmp_path, until_damage=True)
     np.testing.assert_array_equal(curves.values, losses[:2].T)
     np.testing.assert_array_equal(curves.margins, margins[:2].T)
+    np.testing.assert_array_equal(curves.predicted_classes, predicted[:2].T)
     np.testing.assert_array_equal(curves.labels, labels)
 
 
@@ -154,7 +158,7 @@ def test_a_recorder_does_not_go_on_from_damaged_curves(tmp_path):
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
     recorder = kcn.LossCurveRecorder(filepath=tmp_path)
     data = kcn.with_sample_ids((np.zeros((N, 3)), labels)).batch(N)
-    with pytest.raises(ValueError, match="losses-00001-2.npy is damaged"):
+    with pytest.raises(ValueError, match="losses-00001-3.npy is damaged"):
         model.fit(
             data,
             epochs=5,
@@ -224,6 +228,14 @@ ONE_FOR_EACH_SAMPLE = {
     "margins": (
         lambda v, _: kcn.LossCurves(losses.T, labels, margins=v).margins,
         margins.T,
+    ),
+    "predicted classes": (
+        lambda v, _: (
+            kcn.LossCurves(
+                losses.T, labels, predicted_classes=v
+            ).predicted_classes
+        ),
+        predicted.T,
     ),
     "labels": (lambda v, _: kcn.LossCurves(losses.T, v).labels, labels),
     "report: images": (lambda v, path: page(path, images=v), images),
@@ -452,13 +464,13 @@ def test_into_cleanlab_and_back(package):
     seen = losses.T.copy()
     seen[-1], told[-1] = np.nan, -1
     probabilities = np.eye(2, dtype="float32")[labels] * 0.8 + 0.1
-    probabilities[-1] = 0.0  # As a recorder gives it where nothing was seen.
+    probabilities[-1] = 0.0  # There are none.
     names = {
         "np": np,
         "kcn": kcn,
         "cleanlab": cleanlab,
         "curves": kcn.LossCurves(seen, told),
-        "recorder": types.SimpleNamespace(mean_predictions=probabilities),
+        "probabilities": probabilities,
     }
     exec(cleanlab_example(), names)
     found = names["report"].query("is_cleanlab_issue").sample_id

@@ -201,12 +201,6 @@ WRONG_USES = {
         "argument `filepath`",
         "Received: filepath='",
     ),
-    "rec record_predictions str": (
-        lambda: kcn.LossCurveRecorder(record_predictions="yes"),
-        ValueError,
-        "argument `record_predictions`",
-        "Received: record_predictions='yes'.",
-    ),
     "rec initial_epoch": (
         lambda: probe(epochs=5, initial_epoch=3),
         ValueError,
@@ -218,12 +212,6 @@ WRONG_USES = {
         ValueError,
         "No loss curves yet. Expected at least",
         "Received: 0 epochs.",
-    ),
-    "rec predictions before": (
-        lambda: kcn.LossCurveRecorder().mean_predictions,
-        ValueError,
-        "No predictions were recorded. Expected at least",
-        "Received: record_predictions=False, 0 epochs.",
     ),
     "rec shuffled before ids": (
         lambda: probe(

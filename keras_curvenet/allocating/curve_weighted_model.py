@@ -24,6 +24,7 @@ from keras_curvenet.allocating.training_loss import multiplied_by
 from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.checked_scores import checked_scores
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.distributed_data import refuse_endless_epoch
@@ -338,6 +339,7 @@ class CurveWeightedModel(keras.Model):
         meta_data=None,
         meta_epochs=None,
         trust_changed_labels=False,
+        checked=None,
         **kwargs,
     ):
         """Trains the base model and, up to `meta_epochs`, CurveNet.
@@ -371,6 +373,12 @@ class CurveWeightedModel(keras.Model):
                 curves were recorded with are an error. With True they are
                 trained on with a weight of 1, since someone corrected them.
                 Defaults to False.
+            checked: Answers on some labels, as `label_quality_scores` takes
+                them. Weights start at the probabilities that these give, at
+                those of right and wrong labels where it is known; where the
+                right class is known, it is trained on. Of the meta set, labels
+                that were found right are chosen first. None for no answers,
+                or those of an earlier `fit`.
             class_weight: Not supported, since the weight of a sample is
                 learned from its curve and its class.
             **kwargs: As in `keras.Model.fit`.
@@ -416,6 +424,7 @@ class CurveWeightedModel(keras.Model):
                 meta_data,
                 learns_weights=initial_epoch < meta_epochs,
                 trusts_changed_labels=trust_changed_labels,
+                checked=checked,
             )
             self._build_for(train.dataset.element_spec)
         self.train_function, self._is_frozen = None, False
@@ -510,10 +519,11 @@ class CurveWeightedModel(keras.Model):
                 neither loss curves nor predictions are saved with the model.
         """
         self._refuse_before_fit("label quality")
-        loss = self.prepared.loss
-        return quality_scores(
+        loss, checked = self.prepared.loss, self.prepared.checked
+        scores = quality_scores(
             self.loss_curves, loss.running_predictions, loss.frequencies
         )
+        return scores if checked is None else checked_scores(scores, checked)
 
     def _refuse_before_fit(self, asked_for):
         if self.prepared is None:

@@ -35,7 +35,7 @@ def default_meta_rate(meta_data):
     return _RATE_IF_CHOSEN if meta_data is None else _RATE_IF_GIVEN
 
 
-def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
+def meta_set(meta_data, train, loss_curves, checked, batch_size, num_classes):
     """The meta set that is given, or the samples that the curves trust.
 
     Returns:
@@ -48,22 +48,24 @@ def meta_set(meta_data, train, loss_curves, batch_size, num_classes):
         batches = meta_batches(meta_data, batch_size, num_classes, needed)
         return None, [], batches
     curves = loss_curves.first(train.num_samples)
-    sample_ids, rows = _chosen_rows(train, curves)
+    if checked is not None:
+        checked = checked.first(train.num_samples)
+    sample_ids, rows = _chosen_rows(train, curves, checked)
     batches = meta_batches(rows, batch_size, num_classes=None)
     return sample_ids, _held_out_of(sample_ids, curves), batches
 
 
-def _chosen_rows(train, curves):
+def _chosen_rows(train, curves, checked):
     """Ids of trusted samples that the data has, and their arrays.
 
     Data may lack samples of the curves for good (filtered, or in a last batch
     that is always dropped): then others are chosen.
     """
-    wanted = select_meta_samples(curves)
+    wanted = select_meta_samples(curves, checked=checked)
     rows, comes = _rows_of_ids(train, wanted)
     sample_ids = wanted
     if not comes[wanted].all():
-        sample_ids = select_meta_samples(curves, among=comes)
+        sample_ids = select_meta_samples(curves, among=comes, checked=checked)
         rows, comes = _rows_of_ids(train, sample_ids)
         sample_ids = sample_ids[comes[sample_ids]]
     absent = np.setdiff1d(curves.labels[wanted], curves.labels[sample_ids])

@@ -11,6 +11,8 @@ from keras_curvenet.allocating.allocating_phases import changed_labels
 from keras_curvenet.allocating.base_model import check_inputs
 from keras_curvenet.allocating.base_model import class_outputs
 from keras_curvenet.allocating.base_model import may_predict
+from keras_curvenet.allocating.checked_targets import with_right_labels
+from keras_curvenet.allocating.checked_targets import with_right_targets
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import reads_current_loss
 from keras_curvenet.allocating.curve_net import weights_by
@@ -20,10 +22,12 @@ from keras_curvenet.allocating.meta_set import meta_set
 from keras_curvenet.allocating.training_loss import BatchLoss
 from keras_curvenet.allocating.training_loss import TrainingLoss
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.checked_labels import CheckedLabels
+from keras_curvenet.inspecting.checked_labels import as_answers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
+from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.distributed_data import refuse_different_data
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -38,9 +42,9 @@ _BLOCK = 65536
 # Curves that take more are kept on the disk.
 _MOST_BYTES = 2**28
 
-# How far weights start below the label quality, in logits, where wrong labels
-# were memorized.
-_MOST_CAUTION = 2.0
+# How far weights start below the label quality, in logits: a wrong label that
+# is kept does more harm than a right one that is lost.
+_CAUTION = 2.0
 
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
@@ -54,8 +58,8 @@ class PreparedCurves:
         curves: Float32 `(num_samples, curve_length)`: losses relative to the
             class, and margins beside them where there are any.
         labels: Int64 `(num_samples,)`, the observed class; -1 where unseen.
-        start: Float32 `(num_samples,)`, the logit at which weights start: that
-            of the label quality, or less where wrong labels were memorized.
+        start: Float32 `(num_samples,)`, the logit at which weights start: less
+            than that of the label quality.
         may_be_memorized: Bool, whether the curves don't show that wrong labels
             stayed unlearned by the network that was probed.
     """
@@ -76,14 +80,12 @@ class PreparedCurves:
         return PreparedCurves(*rows, self.may_be_memorized)
 
 
-def prepared_curves(loss_curves, reads_margins=True):
+def prepared_curves(loss_curves, reads_margins=True, checked=None):
     """`PreparedCurves` of `LossCurves`, with their margins or without."""
     curves = _centered_rows(loss_curves, reads_margins)
-    scores = label_quality_scores(loss_curves)
-    looks_wrong = scores < 0.5
-    caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
-    start = quality_logits(scores, lowered_by=caution)
-    stayed = wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
+    scores = label_quality_scores(loss_curves, checked)
+    start = quality_logits(scores, lowered_by=_CAUTION)
+    stayed = wrong_labels_stayed_unlearned(loss_curves, scores < 0.5)
     return PreparedCurves(curves, loss_curves.labels, start, not stayed)
 
 
@@ -129,6 +131,7 @@ class PreparedFit:
 
     Args:
         loss_curves: `LossCurves` of all samples.
+        checked: `CheckedLabels` of some, or None.
         curves: `PreparedCurves` of all samples.
         loss: `TrainingLoss`.
         last_weights: Float32 variable `(num_samples,)`: the samples' weights
@@ -141,6 +144,7 @@ class PreparedFit:
     """
 
     loss_curves: LossCurves
+    checked: CheckedLabels | None
     curves: PreparedCurves
     loss: TrainingLoss
     last_weights: Any
@@ -231,6 +235,7 @@ def prepared_fit(
     meta_data,
     learns_weights,
     trusts_changed_labels,
+    checked,
 ):
     """What a `fit` makes of its arguments, and its CurveNet if it has none.
 
@@ -242,7 +247,8 @@ def prepared_fit(
         train: `TrainingBatches`.
         own_weights: Float `(num_samples,)`, the user's weight of each.
         learns_weights: Bool, whether the first epoch learns weights.
-        loss_curves, meta_data, trusts_changed_labels: As of its `fit`.
+        loss_curves, meta_data, trusts_changed_labels, checked: As of its
+            `fit`.
 
     Raises:
         TypeError, ValueError: If curves, model and data do not fit together.
@@ -253,12 +259,16 @@ def prepared_fit(
     )
     if is_known:
         loss_curves, curves = earlier.loss_curves, earlier.curves
+    if is_known and checked is None:
+        checked = earlier.checked
     else:
         _check_loss_curves(loss_curves)
+        if checked is not None:
+            checked = as_answers(checked, loss_curves)
         # A CurveNet made for the losses alone reads them alone.
         num_losses = loss_curves.num_epochs - loss_curves.checked_skip_epochs()
         expected = getattr(model.curve_net, "curve_length", None)
-        curves = prepared_curves(loss_curves, expected != num_losses)
+        curves = prepared_curves(loss_curves, expected != num_losses, checked)
     if len(curves.labels) < num_samples:
         raise invalid_value(
             "loss_curves",
@@ -279,8 +289,17 @@ def prepared_fit(
         model.compiled_losses.loss,
         loss_curves.num_classes,
     )
+    are_targets_classes = (
+        num_classes is not None
+        and are_logits(model.compiled_losses.loss) is not None
+    )
+    if checked is not None and are_targets_classes:
+        curves = with_right_labels(curves, checked)
+        targets = with_right_targets(train.dataset, checked, len(curves.labels))
+        train = train._replace(dataset=targets)
     prepared = PreparedFit(
         loss_curves,
+        checked,
         curves,
         model.compiled_losses.training_loss(
             curves.first(num_samples),
@@ -319,6 +338,7 @@ def _add_dataset(prepared, model, train, meta_data, learns_weights):
             meta_data,
             train,
             prepared.loss_curves,
+            prepared.checked,
             model.meta_batch_size,
             num_classes,
         )

@@ -1,38 +1,55 @@
 """Which labels are probably wrong, from the curves alone."""
 
 import reprlib
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.inspecting.checked_labels import as_answers
+from keras_curvenet.inspecting.checked_scores import checked_noise_rates
+from keras_curvenet.inspecting.checked_scores import checked_scores
+from keras_curvenet.inspecting.class_members import members_of_classes
 from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
-from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # Typical scores are then about 0.02 and 0.98. Sample weights start there.
 _LOGIT_GAP = 8.0
 
 
-def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
+def label_quality_scores(
+    curves: LossCurves, checked: Any = None
+) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
-    Margins (or losses, where there are none) are averaged over those epochs
-    that tell most, and compared with the mean of the observed class. Scores are
-    below 0.5 for the samples that `find_label_issues` finds. They rank samples
-    and are no calibrated probabilities: of fewer than some hundred samples,
-    several are below 0.5 although all labels are right.
+    By the mean margin of each label, with those of classes raised that the
+    network predicts too rarely; or by the mean loss, where there are no
+    margins. Scores are below 0.5 for the samples that `find_label_issues`
+    finds. They rank samples and say where weights start, and are no calibrated
+    probabilities.
+
+    They become probabilities by answers on a few labels: a logistic regression
+    on the ranking, in which the scores without answers count as two more. What
+    was checked has 0 or 1.
 
     Args:
         curves: `LossCurves` of two epochs or more.
+        checked: Dict or `pandas.Series` from sample ids, as `labels_to_check`
+            gives them, to answers: whether the label is right (bool), or its
+            right class (int), or None where nobody can tell. Or the path of a
+            CSV file that a report's page saved. Or a list of these, or None.
 
     Returns:
         Float64 `(num_samples,)` in [0, 1], by sample id: low where the label
         is probably wrong, NaN for samples that were never seen.
 
     Raises:
-        ValueError: If it has fewer than two epochs.
+        ImportError: If there are answers, and scikit-learn is not installed.
+        TypeError: If `checked` is of another kind.
+        ValueError: If it has fewer than two epochs, or `checked` holds no
+            answers on these labels.
 
     Example:
 
@@ -44,26 +61,34 @@ def label_quality_scores(curves: LossCurves) -> npt.NDArray[np.float64]:
     kcn.label_quality_scores(curves).argmin()  # 2
     ```
     """
-    return _scores(label_suspicion(curves))
+    scores = _scores(label_suspicion(curves))
+    if checked is None:
+        return scores
+    return checked_scores(scores, as_answers(checked, curves))
 
 
 def find_label_issues(
-    curves: LossCurves, noise_rate: npt.ArrayLike | None = None
+    curves: LossCurves,
+    noise_rate: npt.ArrayLike | None = None,
+    checked: Any = None,
 ) -> npt.NDArray[np.int64]:
     """Ids of the samples whose labels are probably wrong, worst first.
 
-    Samples fall into two groups, the typical and the suspect ones (Otsu, "A
-    threshold selection method from gray-level histograms", 1979). With margins,
-    no more are suspect than the network's early predictions allow; a warning
-    says where these do not tell. With losses alone, where the groups are halves
-    of one, suspects lie far out of it (Tukey, "Exploratory data analysis",
-    1977).
+    How many there are is read off the first half of the epochs, before wrong
+    labels are memorized: off how many labels the network predicts another class
+    for, and steadily. A warning says where the curves do not tell. With losses
+    alone, samples fall into two groups, the typical and the suspect ones (Otsu,
+    "A threshold selection method from gray-level histograms", 1979); where
+    these are halves of one group, suspects lie far out of it (Tukey,
+    "Exploratory data analysis", 1977).
 
     Args:
         curves: `LossCurves` of two epochs or more.
         noise_rate: None to estimate how many there are. Or a float in [0, 1],
             the share of all samples to find; or floats `(num_classes,)`, the
             shares to find in each observed class.
+        checked: Answers, as `label_quality_scores` takes them, or None. Those
+            found wrong come first, and those found right last.
 
     Returns:
         Int64 ids.
@@ -83,11 +108,13 @@ def find_label_issues(
     kcn.find_label_issues(curves, noise_rate=0.5)  # [2, 1]
     ```
     """
-    suspicion = label_suspicion(curves)
-    order = np.argsort(-suspicion.values, kind="stable")  # NaN comes last.
-    order = order[: np.count_nonzero(~np.isnan(suspicion.values))]
+    suspicion = label_suspicion(curves).values
+    scores = label_quality_scores(curves, checked)
+    # Where scores are equal, at 0 or 1, suspicion may still differ.
+    order = np.lexsort([-suspicion, scores])
+    order = order[: np.count_nonzero(~np.isnan(scores))]  # NaN comes last.
     if noise_rate is None:
-        return order[_scores(suspicion)[order] < 0.5]
+        return order[scores[order] < 0.5]
     rates = np.asarray(noise_rate, dtype=np.float64)
     is_shape = rates.shape in ((), (curves.num_classes,))
     if not is_shape or not ((rates >= 0.0) & (rates <= 1.0)).all():
@@ -107,18 +134,27 @@ def find_label_issues(
     return order[is_found]
 
 
-def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
+def estimate_noise_rates(
+    curves: LossCurves, checked: Any = None
+) -> npt.NDArray[np.float64]:
     """Share of probably wrong labels in each observed class.
 
     Args:
         curves: `LossCurves` of two epochs or more.
+        checked: Answers, as `label_quality_scores` takes them, or None.
+            `share_of_wrong_labels` gives the share of all classes, with an
+            interval.
 
     Returns:
         Float64 `(num_classes,)`: the share of the class's samples that
-        `find_label_issues` finds, 0 for classes without samples.
+        `find_label_issues` finds; with answers the mean probability that they
+        are wrong, corrected by the class's own answers as far as these are
+        many. 0 for classes without samples.
 
     Raises:
-        ValueError: If it has fewer than two epochs.
+        ImportError: If there are answers, and scikit-learn is not installed.
+        ValueError: If it has fewer than two epochs, or `checked` holds no
+            answers on these labels.
 
     Example:
 
@@ -131,6 +167,11 @@ def estimate_noise_rates(curves: LossCurves) -> npt.NDArray[np.float64]:
     ```
     """
     scores = label_quality_scores(curves)
+    if checked is not None:
+        answers = as_answers(checked, curves)
+        return checked_noise_rates(
+            scores, answers, curves.labels, curves.num_classes
+        )
     counts = class_counts(curves, ~np.isnan(scores))
     return class_counts(curves, scores < 0.5) / np.maximum(counts, 1)
 
@@ -187,7 +228,7 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
 
     Between the means of the two groups, the logit falls by `_LOGIT_GAP`.
     """
-    values, num_suspects = suspicion
+    values, num_suspects = suspicion.values, suspicion.num_suspects
     ranked = np.sort(values)[::-1]
     ranked = ranked[~np.isnan(ranked)]
     upper, lower = ranked[:num_suspects], ranked[num_suspects:]

@@ -3,13 +3,14 @@
 import numpy as np
 
 from keras_curvenet.checked_arguments import imported
-from keras_curvenet.inspecting.given_values import as_class_probabilities
+from keras_curvenet.inspecting.checked_labels import as_checked_labels
 from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
+from keras_curvenet.inspecting.suggested_labels import suggested_labels
 
 
-def label_report(curves, predictions=None, sample_weights=None):
+def label_report(curves, predictions=None, sample_weights=None, checked=None):
     """Everything known of each sample's label, as a pandas table.
 
     Worst first; `report.to_csv(path, index=False)` or `report.to_parquet(path)`
@@ -17,16 +18,20 @@ def label_report(curves, predictions=None, sample_weights=None):
 
     Args:
         curves: `LossCurves` of two epochs or more.
-        predictions: Float `(num_samples, num_classes)`, such as a recorder's
-            `mean_predictions`, or None.
+        predictions: Float `(num_samples, num_classes)`, probabilities from
+            elsewhere for suggested labels. Or None for the classes that the
+            network predicted in the curves' epochs, where these are known.
         sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
             `CurveWeightedModel` gives them, or None.
+        checked: Answers, as `label_quality_scores` takes them, or None.
 
     Returns:
         A `pandas.DataFrame` with a row for each sample and the columns
         `sample_id`, `label`, `score` (label quality), `is_issue`, `verdict`;
-        with predictions `suggested_label` (-1 for samples without), and with
-        weights `sample_weight`.
+        where predictions or predicted classes are known `suggested_label` (-1
+        for samples without): the likeliest, or most often predicted class, of
+        label issues another than the label, of checked samples what was
+        answered; and with weights `sample_weight`.
 
     Raises:
         ImportError: If pandas is not installed.
@@ -42,33 +47,36 @@ def label_report(curves, predictions=None, sample_weights=None):
     kcn.label_report(curves).to_csv("report.csv", index=False)
     ```
 
-    Into cleanlab, and its label issues back in, with a recorder that has
-    `record_predictions=True`:
+    Into cleanlab, with class probabilities of a model that was not trained on
+    these samples, and its label issues back in:
 
     ```
     seen = np.flatnonzero(curves.labels >= 0)
     found = cleanlab.filter.find_label_issues(
         curves.labels[seen],
-        recorder.mean_predictions[seen],
+        probabilities[seen],
         return_indices_ranked_by="self_confidence",
     )
-    report = kcn.label_report(curves, recorder.mean_predictions)
+    report = kcn.label_report(curves, probabilities)
     report["is_cleanlab_issue"] = report["sample_id"].isin(seen[found])
     ```
     """
     pd = imported("pandas", "The report")
-    scores = label_quality_scores(curves)
+    scores = label_quality_scores(curves, checked)
+    is_issue = scores < 0.5
     columns = {
         "sample_id": np.arange(curves.num_samples),
         "label": curves.labels,
         "score": scores,
-        "is_issue": scores < 0.5,
-        "verdict": sample_verdicts(curves),
+        "is_issue": is_issue,
+        "verdict": sample_verdicts(curves, checked),
     }
-    if predictions is not None:
-        predictions = as_class_probabilities(predictions, curves)
-        has_any = predictions.any(axis=1)
-        suggested = np.where(has_any, predictions.argmax(axis=1), -1)
+    suggested = suggested_labels(curves, is_issue, predictions)
+    if suggested is not None:
+        answers = as_checked_labels(checked, curves)
+        is_known = answers.right_labels >= 0
+        known = answers.right_labels[is_known]
+        suggested[answers.sample_ids[is_known]] = known
         columns["suggested_label"] = suggested
     if sample_weights is not None:
         weights = as_numbers("sample_weights", sample_weights, len(scores))

@@ -1,6 +1,6 @@
 """How suspicious every label is, and how many are probably wrong."""
 
-from collections.abc import Callable
+import warnings
 from typing import Any
 from typing import NamedTuple
 
@@ -9,20 +9,33 @@ import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
-from keras_curvenet.inspecting.most_wrong_labels import most_wrong_labels
-from keras_curvenet.inspecting.unlearned_classes import spare_unlearned_classes
+from keras_curvenet.checked_arguments import listed
+from keras_curvenet.inspecting.class_members import members_of_classes
+from keras_curvenet.inspecting.class_votes import class_votes
 from keras_curvenet.probing.filled_curves import never_seen
 from keras_curvenet.probing.loss_curves import LossCurves
 
 _Array = npt.NDArray[Any]
 
-# How much of a class's mean is subtracted from its samples' evidence. Nothing
-# makes hard and rare classes look wrong; all of it hides wrong labels where
-# they are most of a class. Whichever tells two groups apart best is taken.
-_CLASS_SHARES = (0.25, 0.5)
+# How much of its class's mean is subtracted from a sample's evidence. Nothing
+# of it makes hard and rare classes look wrong, all of it hides wrong labels
+# where they are most of a class.
+_CLASS_SHARE = 0.2
 
 # A class's mean counts as this many more samples of the mean of all classes.
 _SHRINKAGE = 2.0
+
+# A class that is predicted less often than this share of its labels is hardly
+# learned: of its labels, no more are taken for wrong than of all.
+_HARDLY_LEARNED = 0.1
+
+# Of all samples, so many times the share of wrong labels is possible that the
+# surest part has.
+_SUREST = 0.1
+_MOST_BEYOND_SUREST = 2.0
+
+# Two readings of how many labels are wrong differ widely beyond this.
+_WIDE_RANGE = 0.25
 
 # Where losses do not fall into two groups (the share of `two_groups` is below
 # this), a sample is suspect only if it is far out as well: this many
@@ -35,11 +48,19 @@ _MOST_THRESHOLDS = 1_000_000
 
 
 class LabelSuspicion(NamedTuple):
-    """What the curves say against the labels."""
+    """What the curves say against the labels.
 
-    # By sample, high where its label is probably wrong, NaN where never seen.
+    Attributes:
+        values: Float64 `(num_samples,)`, high where a label is probably wrong,
+            NaN for samples that were never seen.
+        num_suspects: Int, how many of the highest are probably wrong.
+        share_range: Tuple of floats, the least and the most that may be wrong,
+            as shares of the samples; NaN of losses alone.
+    """
+
     values: npt.NDArray[np.float64]
-    num_suspects: int  # How many of the highest are probably wrong.
+    num_suspects: int
+    share_range: tuple[float, float]
 
 
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
@@ -47,15 +68,9 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
 
     The evidence of an epoch is the loss, or the margin m as tanh(-m / 2): the
     difference of two probabilities, so that no single epoch outweighs the
-    others. It is averaged over a range of epochs, and a part of the class's
-    mean is subtracted. The range (all epochs, the first half, the last three
-    quarters, the last half) and the part are those under which the samples
-    fall most clearly into two groups: late epochs tell more while a network
-    learns slowly, early ones once it has memorized wrong labels.
-
-    As many labels are suspect as are in the upper group; of margins, at most
-    as many as `most_wrong_labels` allows, and not many more of a class that
-    the network has not learned (`spare_unlearned_classes`).
+    others. Suspicion is its mean over the epochs, less a part of the class's
+    mean. `_share_of_wrong` says how many are wrong; of losses alone, those are
+    that are in the upper of two groups.
     """
     check_curves(curves)
     # Curves do not change, and many functions ask: the answer stays with them.
@@ -108,70 +123,169 @@ def two_groups(values: _Array) -> tuple[float, float]:
 
 def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
     columns = curves.margin_columns or curves.loss_columns
-    unseen = never_seen(columns)
+    seen = ~never_seen(columns)
     values = np.full(curves.num_samples, np.nan)
-    if unseen.all():
-        return LabelSuspicion(values, 0)
-    seen = ~unseen if unseen.any() else slice(None)
+    if not seen.any():
+        return LabelSuspicion(values, 0, (np.nan, np.nan))
     labels = curves.labels[seen]
-    has_margins = curves.margin_columns is not None
-
-    def filled(column: _Array) -> _Array:
-        statistics = curves.statistics_of(column)
-        return statistics.filled(column, curves.labels)[seen]
-
-    def evidence(column: _Array) -> _Array:
-        return np.tanh(filled(-column) / 2.0) if has_margins else filled(column)
-
-    values[seen], epochs, share = _most_telling(columns, evidence, labels)
-    if not has_margins:
-        return LabelSuspicion(values, _num_high_losses(values[seen]))
-
-    low = _sum(columns[slice(*epochs)], lambda column: filled(-column))
-    low = _relative(low / (epochs[1] - epochs[0]), labels, share)
-    threshold, separation = two_groups(low)
-    most = round(most_wrong_labels(curves, separation) * len(labels))
-    num_suspects = min(int(np.count_nonzero(low > threshold)), most)
-    values[seen], num_suspects = spare_unlearned_classes(
-        values[seen], num_suspects, labels
+    relative = _relative(_mean_evidence(curves)[seen], labels)
+    if curves.margin_columns is None:
+        values[seen] = relative
+        num_suspects = _num_high_losses(relative)
+        return LabelSuspicion(values, num_suspects, (np.nan, np.nan))
+    share, share_range = _share_of_wrong(curves)
+    hardly_learned = _hardly_learned(curves)
+    values[seen], num_suspects = _spared(
+        relative, share, labels, hardly_learned
     )
-    return LabelSuspicion(values, num_suspects)
+    _warn(curves, share, share_range, hardly_learned)
+    return LabelSuspicion(values, num_suspects, share_range)
 
 
-def _most_telling(
-    columns: list[_Array], evidence: Callable[[_Array], _Array], labels: _Array
-) -> tuple[_Array, tuple[int, int], float]:
-    """The evidence that separates samples best, its epochs and its share."""
-    size = len(columns)
-    # All ranges are made of these three parts, each read once.
-    limits = (0, size // 4, size // 2, size)
-    parts = {
-        part: _sum(columns[slice(*part)], evidence)
-        for part in zip(limits, limits[1:], strict=False)
-    }
-    ranges = [(0, size), (0, size // 2), (size // 4, size), (size // 2, size)]
-    best: tuple[Any, ...] = (-1.0,)
-    for first, last in dict.fromkeys(ranges):
-        inside = [parts[p] for p in parts if first <= p[0] and p[1] <= last]
-        mean = sum(inside) / (last - first)
-        for share in _CLASS_SHARES:
-            relative = _relative(mean, labels, share)
-            separation = two_groups(relative)[1]
-            if separation > best[0]:
-                best = separation, relative, (first, last), share
-    return best[1:]
+def _mean_evidence(curves: LossCurves) -> _Array:
+    """Float64 `(num_samples,)`, the mean over the epochs."""
+    has_margins = curves.margin_columns is not None
+    total = np.zeros(curves.num_samples)
+    for column in curves.margin_columns or curves.loss_columns:
+        against = -column if has_margins else column
+        filled = curves.statistics_of(against).filled(against, curves.labels)
+        total += np.tanh(filled / 2.0) if has_margins else filled
+    return total / curves.num_epochs
 
 
-def _sum(columns: list[_Array], evidence: Callable[[_Array], _Array]) -> Any:
-    """Float64 `(n,)`: the evidence of columns, a column at a time."""
-    return sum(evidence(column).astype(np.float64) for column in columns)
-
-
-def _relative(values: _Array, labels: _Array, share: float) -> _Array:
-    """Mean evidence, minus a share of the class's mean."""
+def _relative(values: _Array, labels: npt.NDArray[np.int64]) -> _Array:
+    """Values less a share of the class's mean."""
     sums = np.bincount(labels, values) + _SHRINKAGE * values.mean()
     means: _Array = sums / (np.bincount(labels) + _SHRINKAGE)
-    return values - share * means[labels]
+    return values - _CLASS_SHARE * means[labels]
+
+
+def _hardly_learned(curves: LossCurves) -> npt.NDArray[np.bool_]:
+    """Bool `(num_classes,)`: which are predicted for few of their samples.
+
+    In the last half of the epochs. Where predicted classes are not recorded,
+    those count that are the given label.
+    """
+    predicted, given = np.zeros((2, curves.num_classes), np.int64)
+    for epoch in range(curves.num_epochs // 2, curves.num_epochs):
+        margins = curves.margin_columns[epoch]  # type: ignore[index]
+        given += _counts(curves, curves.labels[~np.isnan(margins)])
+        if curves.predicted_columns is None:
+            predicted += _counts(curves, curves.labels[margins > 0.0])
+        else:
+            classes = curves.predicted_columns[epoch]
+            predicted += _counts(curves, classes[classes >= 0])
+    return predicted < _HARDLY_LEARNED * given
+
+
+def _counts(curves: LossCurves, classes: _Array) -> npt.NDArray[np.int64]:
+    return np.bincount(classes, minlength=curves.num_classes)
+
+
+def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
+    """How many labels are wrong, between the least and the most.
+
+    Each sample decides for its label or against it: by how many epochs more the
+    network predicts the label than the other class it predicts most, times how
+    sure it is (the mean probability of the likelier one). Of the first half of
+    the epochs, before wrong labels are memorized. Where predicted classes are
+    not recorded, by how much the label is likelier than any other class.
+
+    What decides against labels, of all samples, is the least that is wrong: no
+    label is where the network is undecided. The most has as many wrong ones
+    among the undecided as among the decided. Between both rates, the geometric
+    mean is taken for the undecided.
+
+    Hard samples are undecided, too. But a network is seldom sure of them, so
+    that at most twice as many are taken for wrong as it contradicts among the
+    samples it is surest of (of few samples, one more is counted).
+    """
+    half = curves.num_epochs // 2
+    own, others, count = np.zeros((3, curves.num_samples))
+    for loss, margin in zip(
+        curves.loss_columns[:half],
+        curves.margin_columns[:half],  # type: ignore[index]
+        strict=True,
+    ):
+        own += np.nan_to_num(np.exp(-loss))
+        with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
+            of_other = np.exp(np.minimum(-loss - margin, 0.0))
+        others += np.nan_to_num(of_other)
+        count += ~np.isnan(margin)
+    seen = count > 0
+    own, others = own[seen] / count[seen], others[seen] / count[seen]
+    if not own.size:
+        return 0.0, (0.0, 0.0)
+    surest = np.maximum(own, others)
+    decisions = own - others
+    if curves.predicted_columns is not None:
+        given, other, _, num = class_votes(curves, slice(0, half))
+        decisions = ((given - other) / np.maximum(num, 1))[seen] * surest
+    against = float(np.maximum(-decisions, 0.0).sum())
+    decided = float(np.abs(decisions).sum())
+    if against == 0.0:
+        return 0.0, (0.0, 0.0)
+    least, most = against / decisions.size, against / decided
+    undecided = 1.0 - decided / decisions.size
+    share = least + undecided * np.sqrt(least * most)
+    is_sure = surest >= np.quantile(surest, 1.0 - _SUREST)
+    contradicted = np.count_nonzero(others[is_sure] > own[is_sure])
+    limit = (contradicted + 1) / (np.count_nonzero(is_sure) + 2)
+    share = min(share, _MOST_BEYOND_SUREST * limit)
+    return share, (min(least, share), most)
+
+
+def _spared(
+    values: _Array,
+    share: float,
+    labels: npt.NDArray[np.int64],
+    hardly_learned: npt.NDArray[np.bool_],
+) -> tuple[_Array, int]:
+    """Suspicion in which no class is suspect because it was not learned.
+
+    The suspects are the given share of all. Of a class that is hardly learned
+    as many are, by subtracting from the suspicion of its samples.
+    """
+    ranked = np.sort(values)[::-1]
+    num_suspects = round(share * len(values))
+    if not 0 < num_suspects < len(values) or not hardly_learned.any():
+        return values, num_suspects
+    threshold = ranked[num_suspects - 1 : num_suspects + 1].mean()
+    for members in members_of_classes(labels):
+        allowed = round(share * len(members))
+        if hardly_learned[labels[members[0]]] and allowed < len(members):
+            own = np.sort(values[members])[::-1]
+            excess = own[max(allowed - 1, 0) : allowed + 1].mean() - threshold
+            values[members] -= max(excess, 0.0)
+    return values, int(np.count_nonzero(values > threshold))
+
+
+def _warn(
+    curves: LossCurves,
+    share: float,
+    share_range: tuple[float, float],
+    hardly_learned: npt.NDArray[np.bool_],
+) -> None:
+    """Warns of what the curves do not tell."""
+    least, most = share_range
+    if most - least > _WIDE_RANGE:
+        warnings.warn(
+            f"{curves} do not tell how many labels are wrong: between "
+            f"{least:.0%} and {most:.0%}. {share:.0%} is taken. Hard samples "
+            "and wrong labels look alike while a network is unsure. Probe for "
+            "more epochs if it was still learning, or pass `noise_rate` if you "
+            "know.",
+            stacklevel=5,
+        )
+    if hardly_learned.any():
+        classes = listed(np.flatnonzero(hardly_learned).tolist())
+        warnings.warn(
+            f"The network predicts hardly any sample as class(es) {classes}: "
+            "it has not learned them, and tells neither which of their labels "
+            "are wrong nor which other samples are theirs. Probe for more "
+            "epochs, or with a loss that counts rare classes more.",
+            stacklevel=5,
+        )
 
 
 def _num_high_losses(suspicion: _Array) -> int:

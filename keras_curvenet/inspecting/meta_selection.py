@@ -1,6 +1,7 @@
 """A meta set without clean data: samples whose labels are surely right."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,9 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_rows
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.checked_arguments import listed
+from keras_curvenet.inspecting.checked_labels import as_checked_labels
+from keras_curvenet.inspecting.class_members import members_of_classes
 from keras_curvenet.inspecting.label_quality import label_quality_scores
-from keras_curvenet.inspecting.unlearned_classes import members_of_classes
 from keras_curvenet.probing.loss_curves import LossCurves
 
 # The share of a class's probably right labels, the best, that meta samples are
@@ -23,19 +25,22 @@ def select_meta_samples(
     samples_per_class: int = 20,
     seed: int = 0,
     among: npt.ArrayLike | None = None,
+    checked: Any = None,
 ) -> npt.NDArray[np.int64]:
     """Ids of a balanced set of samples whose labels are probably right.
 
     Of each observed class, samples are drawn from the better half of those
     whose label quality is at least 0.5, or the best are taken where that half
-    is too small. A class with too few gives what it has; one with none, samples
-    of its better half. A warning names such classes.
+    is too small. Before all others come those that were checked and are right.
+    A class with too few gives what it has; one with none, samples of its better
+    half. A warning names such classes.
 
     Args:
         curves: `LossCurves` of two epochs or more.
         samples_per_class: Int >= 1. Defaults to 20.
         seed: Int >= 0, of the draw. Defaults to 0.
         among: Bool `(num_samples,)`: which samples may be chosen. None for all.
+        checked: Answers, as `label_quality_scores` takes them, or None.
 
     Returns:
         Int64 ids, ascending by class.
@@ -58,7 +63,10 @@ def select_meta_samples(
     """
     as_int("samples_per_class", samples_per_class, 1)
     as_int("seed", seed, 0)
-    scores = label_quality_scores(curves)
+    scores = label_quality_scores(curves, checked)
+    answers = as_checked_labels(checked, curves)
+    is_sure = np.zeros(curves.num_samples, bool)
+    is_sure[answers.sample_ids[answers.is_right]] = True
     if among is not None:
         among = as_rows("among", among, curves.num_samples)
         scores = np.where(among, scores, np.nan)
@@ -80,8 +88,11 @@ def select_meta_samples(
             pool = members[: -(-len(members) // 2)]
         if len(pool) < samples_per_class:
             short.append(label)
-        size = min(samples_per_class, len(pool))
-        chosen.append(rng.choice(pool, size, replace=False))
+        sure, others = members[is_sure[members]], pool[~is_sure[pool]]
+        num_sure = min(samples_per_class, len(sure))
+        num_others = min(samples_per_class - num_sure, len(others))
+        chosen.append(rng.choice(sure, num_sure, replace=False))
+        chosen.append(rng.choice(others, num_others, replace=False))
     if suspect:
         warnings.warn(
             f"All samples of class(es) {listed(suspect)} look wrongly "

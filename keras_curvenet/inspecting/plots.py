@@ -12,7 +12,6 @@ from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import imported
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.given_values import as_class_names
-from keras_curvenet.inspecting.given_values import as_class_probabilities
 from keras_curvenet.inspecting.given_values import as_numbers
 from keras_curvenet.inspecting.label_quality import find_label_issues
 from keras_curvenet.inspecting.label_quality import label_quality_scores
@@ -21,6 +20,7 @@ from keras_curvenet.inspecting.sample_images import by_position
 from keras_curvenet.inspecting.sample_images import image_of
 from keras_curvenet.inspecting.sample_verdicts import sample_verdicts
 from keras_curvenet.inspecting.sample_verdicts import tail_classes
+from keras_curvenet.inspecting.suggested_labels import suggested_labels
 
 __all__ = ["plot_label_issues", "plot_loss_curves", "plot_sample_weights"]
 
@@ -155,15 +155,16 @@ def plot_label_issues(
     """Draws a sheet of the samples whose labels are most probably wrong.
 
     Each image stands under its given label, its label quality and, where
-    predictions are given, the label that they suggest.
+    predictions are known, the label that they suggest.
 
     Args:
         curves: `LossCurves` of two epochs or more.
         images: Array `(num_samples, height, width)` or with 1, 3 or 4
             channels, by sample id; or a dict from sample id to such an image,
             of those that are drawn.
-        predictions: Float `(num_samples, num_classes)`, such as a recorder's
-            `mean_predictions`, or None.
+        predictions: Float `(num_samples, num_classes)`, probabilities from
+            elsewhere for suggested labels. Or None for the classes that the
+            network predicted in the curves' epochs, where these are known.
         sample_ids: Ids to draw, in this order, or None for the worst that
             `find_label_issues` finds.
         class_names: Sequence of strings, or None for the numbers.
@@ -203,8 +204,7 @@ def plot_label_issues(
     images = by_position(images)
     pictures = [image_of(images, sample_id) for sample_id in shown]
     names = as_class_names(class_names, curves.num_classes)
-    if predictions is not None:
-        predictions = as_class_probabilities(predictions, curves)
+    suggested = suggested_labels(curves, scores < 0.5, predictions)
     columns = min(8, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     ax = _axes(ax, size=(8.0, 0.5 + 1.6 * rows))
@@ -225,8 +225,8 @@ def plot_label_issues(
         label = curves.labels[sample_id]
         given = names[label] if label >= 0 else label
         text = f"given: {given}\nquality {scores[sample_id]:.2f}"
-        if predictions is not None:
-            text += f"\npredicted: {names[predictions[sample_id].argmax()]}"
+        if suggested is not None and suggested[sample_id] >= 0:
+            text += f"\npredicted: {names[suggested[sample_id]]}"
         cell.set_title(text, fontsize=6, parse_math=False)
         cell.axis("off")
     return ax.figure

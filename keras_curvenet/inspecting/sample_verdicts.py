@@ -1,5 +1,7 @@
 """Rare or wrong: a verdict on every sample."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +14,9 @@ from keras_curvenet.probing.loss_curves import LossCurves
 _TAIL_SHARE = 0.5
 
 
-def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
+def sample_verdicts(
+    curves: LossCurves, checked: Any = None
+) -> npt.NDArray[np.str_]:
     """Tells samples with wrong labels from those of rare classes.
 
     Both have a large loss for most of the training. A sample is a suspect
@@ -24,6 +28,7 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
 
     Args:
         curves: `LossCurves` of two epochs or more.
+        checked: Answers, as `label_quality_scores` takes them, or None.
 
     Returns:
         String array `(num_samples,)` of `"clean head"`, `"clean tail"`,
@@ -42,7 +47,7 @@ def sample_verdicts(curves: LossCurves) -> npt.NDArray[np.str_]:
     kcn.sample_verdicts(curves)[-2:]  # ["suspect", "clean tail"]
     ```
     """
-    scores = label_quality_scores(curves)
+    scores = label_quality_scores(curves, checked)
     has_samples = class_counts(curves, curves.labels >= 0) > 0
     is_tail = tail_classes(class_counts(curves, scores >= 0.5), has_samples)
     return np.select(

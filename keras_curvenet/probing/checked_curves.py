@@ -1,10 +1,15 @@
 """Checks of the arrays that `LossCurves` are made from."""
 
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import as_rows
+from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.probing.filled_curves import never_seen
 
@@ -49,6 +54,53 @@ def as_margins(
     return margins
 
 
+def class_dtype(num_classes: int) -> type[np.int16] | type[np.int32]:
+    """The dtype in which predicted classes are kept."""
+    return np.int16 if num_classes <= np.iinfo(np.int16).max else np.int32
+
+
+def as_predicted_classes(
+    predicted: npt.ArrayLike,
+    values: npt.NDArray[np.float32],
+    num_classes: int,
+) -> npt.NDArray[np.signedinteger[Any]]:
+    """Predicted classes of the shape of `values`; an error where not."""
+    given = as_rows("predicted_classes", predicted, len(values), rank=2)
+    if given.dtype.kind not in "iub":
+        raise invalid_type(
+            "predicted_classes",
+            "int classes, -1 where a sample was not seen",
+            f"predicted_classes of dtype {given.dtype}. Give the likeliest "
+            "class, not its probability.",
+        )
+    if given.shape != values.shape:
+        raise invalid_value(
+            "predicted_classes",
+            f"the shape of `values`, {values.shape}",
+            f"predicted_classes of shape {given.shape}. Give one class for "
+            "each loss, or None.",
+        )
+    refuse_other_classes(given.T, num_classes)
+    return np.array(given, class_dtype(num_classes), order="F")
+
+
+def refuse_other_classes(
+    predicted: Iterable[npt.NDArray[Any]], num_classes: int
+) -> None:
+    """Raises ValueError where columns hold anything but classes and -1."""
+    for column in predicted:
+        if column.min() < -1 or column.max() >= num_classes:
+            bad = (column < -1) | (column >= num_classes)
+            raise invalid_value(
+                "predicted_classes",
+                f"classes from 0 to num_classes - 1 = {num_classes - 1}, or "
+                "-1 where a sample was not seen",
+                f"{column[bad][:3].tolist()} for sample id(s) "
+                f"{np.flatnonzero(bad)[:3].tolist()}. Give `num_classes` where "
+                "labels lack the last classes.",
+            )
+
+
 def as_labels(
     labels: npt.ArrayLike, losses: list[npt.NDArray[np.float32]]
 ) -> npt.NDArray[np.int64]:
@@ -76,19 +128,28 @@ def as_labels(
     return labels
 
 
-def refuse_margins_of_unseen(
-    margins: list[npt.NDArray[np.float32]], labels: npt.NDArray[np.int64]
+def refuse_predictions_of_unseen(
+    margins: Sequence[npt.NDArray[np.float32]] | None,
+    predicted: Sequence[npt.NDArray[Any]] | None,
+    labels: npt.NDArray[np.int64],
 ) -> None:
-    """Raises ValueError where samples without a label have margins."""
+    """Raises ValueError where samples without a label have predictions."""
     unseen = np.flatnonzero(labels == -1)
-    bad = ~never_seen([column[unseen] for column in margins])
-    if bad.any():
-        raise invalid_value(
-            "margins",
-            "NaN for samples never seen, whose label is -1",
-            f"margins of sample id(s) {unseen[bad][:3].tolist()}. Give these a "
-            "label, or NaN.",
-        )
+    for argument, columns, nothing in (
+        ("margins", margins, np.nan),
+        ("predicted_classes", predicted, -1),
+    ):
+        bad = np.zeros(len(unseen), bool)
+        for column in columns or ():
+            found = column[unseen]
+            bad |= ~np.isnan(found) if argument == "margins" else found != -1
+        if bad.any():
+            raise invalid_value(
+                argument,
+                f"{nothing} for samples never seen, whose label is -1",
+                f"others for sample id(s) {unseen[bad][:3].tolist()}. Give "
+                f"these a label, or {nothing}.",
+            )
 
 
 def as_num_classes(

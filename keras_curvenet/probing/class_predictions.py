@@ -1,10 +1,8 @@
-"""How predictions are read: as logits, probabilities, and margins."""
+"""How predictions are read: as logits, margins, and likeliest classes."""
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from keras_curvenet.checked_arguments import invalid_value
 
 # What these names and functions get are probabilities.
 _SHORTHANDS = ("crossentropy", "ce")
@@ -59,29 +57,6 @@ def class_columns(y_pred, from_logits):
     return tf.concat([first, y_pred], axis=1)
 
 
-def predicted_probabilities(loss, y_pred):
-    """Float32 `(batch, num_classes)`: the probabilities of the classes.
-
-    Args:
-        loss: What the model was compiled with as `loss`. Where it does not
-            tell, predictions are taken for probabilities.
-        y_pred: The model's predictions for a batch, of one output and
-            position; ValueError where there are several.
-    """
-    outputs = keras.tree.flatten(y_pred)
-    if len(outputs) != 1 or len(outputs[0].shape) not in (1, 2):
-        shapes = [tuple(output.shape) for output in outputs]
-        raise invalid_value(
-            "record_predictions",
-            "True only for a classifier with one output of shape (batch, "
-            "num_classes)",
-            f"outputs of shapes {shapes}. Leave it out.",
-        )
-    from_logits = bool(are_logits(loss))
-    predictions = class_columns(outputs[0], from_logits)
-    return tf.nn.softmax(predictions) if from_logits else predictions
-
-
 def label_margins(y_pred, labels, from_logits):
     """The margin of every sample of a batch.
 
@@ -110,17 +85,37 @@ def label_margins(y_pred, labels, from_logits):
     return tf.where(usable, margins, -np.inf)
 
 
-def margins_if_told(loss, y_pred, labels, num_classes):
-    """The margins of a batch, or None where the model does not tell them.
+def likeliest_classes(y_pred, from_logits):
+    """The class of each sample of a batch that the model believes in most.
+
+    Args:
+        y_pred, from_logits: As of `class_columns`.
+
+    Returns:
+        Int64 `(batch,)`, the first of several that are equally likely; -1
+        where a prediction is not finite.
+    """
+    scores = class_columns(y_pred, from_logits)
+    usable = tf.reduce_all(tf.math.is_finite(scores), axis=1)
+    return tf.where(usable, tf.argmax(scores, axis=1), np.int64(-1))
+
+
+def predictions_if_told(loss, y_pred, labels, num_classes):
+    """The margins and predicted classes of a batch, where a model tells them.
 
     Args:
         loss: What the model was compiled with as `loss`.
         y_pred: The model's predictions for the batch.
         labels, num_classes: What `observed_labels` read from the targets. With
             one class, or classes that are not the outputs, there are none.
+
+    Returns:
+        A tuple of what `label_margins` and `likeliest_classes` return, or of
+        two None.
     """
     from_logits = are_logits(loss)
     if from_logits is None or num_classes is None or num_classes < 2:
-        return None
+        return None, None
     (y_pred,) = keras.tree.flatten(y_pred)  # Classes come from one output.
-    return label_margins(y_pred, labels, from_logits)
+    margins = label_margins(y_pred, labels, from_logits)
+    return margins, likeliest_classes(y_pred, from_logits)

@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 import zlib
+from typing import Any
 from typing import NamedTuple
 from typing import Self
 
@@ -12,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_curvenet.checked_arguments import invalid_value
+from keras_curvenet.probing.checked_curves import class_dtype
 from keras_curvenet.probing.folder_lock import LockedFolder
 from keras_curvenet.probing.whole_files import DAMAGED
 from keras_curvenet.probing.whole_files import whole_file
 
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3  # Version 2 had no predicted classes.
 _MANIFEST = "curves.json"
-_OWN_FILES = re.compile(r"(losses|margins|labels)-\d{5,}-\d+\.npy")
+_OWN_FILES = re.compile(r"(losses|margins|predicted|labels)-\d{5,}-\d+\.npy")
 
 
 class RecordedColumns(NamedTuple):
@@ -26,20 +28,23 @@ class RecordedColumns(NamedTuple):
 
     losses: list[npt.NDArray[np.float32]]  # `(num_samples,)` for each epoch.
     margins: list[npt.NDArray[np.float32]] | None
+    predicted: list[npt.NDArray[np.signedinteger[Any]]] | None
     labels: npt.NDArray[np.int64]  # The observed class, -1 where unseen.
     num_classes: int | None  # None for the largest label plus one.
 
     def first(self, num_epochs: int) -> Self:
         """The columns of the first epochs; those of none may have margins."""
-        margins = self.margins and self.margins[:num_epochs]
+        if num_epochs == 0:
+            return self._replace(losses=[], margins=[], predicted=[])
         return self._replace(
             losses=self.losses[:num_epochs],
-            margins=margins if num_epochs else [],
+            margins=self.margins and self.margins[:num_epochs],
+            predicted=self.predicted and self.predicted[:num_epochs],
         )
 
 
 class CurveFolder(LockedFolder):
-    """A folder with one `.npy` file for each epoch's losses and margins.
+    """A folder with one `.npy` file for each column of an epoch.
 
     What an epoch's end costs does not grow with the epochs before it, and what
     is read is mapped into memory, not loaded. `curves.json` names the files
@@ -52,8 +57,9 @@ class CurveFolder(LockedFolder):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path, "filepath", "records")
-        # The files of each epoch: losses, margins or None.
-        self._epochs: list[tuple[str, str | None]] = []
+        # The files of each epoch: losses, margins and predicted classes, or
+        # None.
+        self._epochs: list[tuple[str, str | None, str | None]] = []
         self._columns: list[tuple] = []  # What was written there, or read.
         self._labels, self._labels_file = None, None
         self._num_written = 0  # Gives every file a name of its own.
@@ -76,18 +82,20 @@ class CurveFolder(LockedFolder):
             self._labels_file = manifest["labels"]
             num_samples = int(manifest["num_samples"])
             labels = self._array(self._labels_file, np.int64, num_samples)
-            recorded = [
-                (losses, margins) for losses, margins in manifest["epochs"]
-            ]
+            num_classes = manifest["num_classes"]
+            dtypes = np.float32, np.float32, class_dtype(num_classes or 1)
+            recorded = [_three(*names) for names in manifest["epochs"]]
+            if not recorded:
+                raise ValueError("no epochs")
         except DAMAGED as error:
             raise self._damaged(error, "") from error
-        epochs: list[tuple[str, str | None]] = []
+        epochs: list[tuple[str, str | None, str | None]] = []
         columns: list[tuple] = []
         for names in recorded:
             try:
-                pair = tuple(
-                    name and self._array(name, np.float32, num_samples)
-                    for name in names
+                read = tuple(
+                    name and self._array(name, dtype, num_samples)
+                    for name, dtype in zip(names, dtypes, strict=True)
                 )
             except DAMAGED as error:
                 kept = f"the {len(columns)} epoch(s) before it"
@@ -99,22 +107,24 @@ class CurveFolder(LockedFolder):
                 )
                 raise self._damaged(error, how if columns else "") from error
             epochs.append(names)
-            columns.append(pair)
+            columns.append(read)
         self._epochs, self._columns = epochs, columns
         self._labels = labels
-        margins = None
-        if all(margin is not None for _, margin in columns):
-            margins = [margin for _, margin in columns]
-        losses = [loss for loss, _ in columns]
-        num_classes = manifest["num_classes"]
-        return RecordedColumns(losses, margins, np.array(labels), num_classes)
+        losses, margins, predicted = map(list, zip(*columns, strict=True))
+        return RecordedColumns(
+            losses,
+            None if any(column is None for column in margins) else margins,
+            None if any(column is None for column in predicted) else predicted,
+            np.array(labels),
+            num_classes,
+        )
 
     def _manifest(self):
         """What `curves.json` holds; ValueError where it is another."""
         with open(self.path_of(_MANIFEST), encoding="utf-8") as file:
             manifest = json.load(file)
         version = manifest["format_version"]
-        if version != _FORMAT_VERSION:
+        if version not in (2, _FORMAT_VERSION):
             raise ValueError(f"format version {version}")
         if manifest.pop("checksum") != zlib.crc32(_as_bytes(manifest)):
             raise ValueError(f"{_MANIFEST} is damaged")
@@ -134,19 +144,25 @@ class CurveFolder(LockedFolder):
         Those that `load` or an earlier `save` returned are not written again.
         After an OSError, the folder is as before.
         """
-        margins = recorded.margins or [None] * len(recorded.losses)
-        pairs = list(zip(recorded.losses, margins, strict=True))
+        nothing = [None] * len(recorded.losses)
+        margins = recorded.margins or nothing
+        predicted = recorded.predicted or nothing
+        given = list(zip(recorded.losses, margins, predicted, strict=True))
         kept = 0
-        for (losses, _), (stored, _) in zip(pairs, self._columns, strict=False):
+        for (losses, *_), (stored, *_) in zip(
+            given, self._columns, strict=False
+        ):
             if losses is not stored:
                 break
             kept += 1
         epochs, columns = self._epochs[:kept], self._columns[:kept]
-        for epoch, pair in enumerate(pairs[kept:], start=kept):
-            losses, margins = pair
+        for epoch, (losses, margins, predicted) in enumerate(
+            given[kept:], start=kept
+        ):
             names = (
                 self._write("losses", epoch, losses),
                 self._write("margins", epoch, margins),
+                self._write("predicted", epoch, predicted),
             )
             epochs.append(names)
             columns.append(tuple(name and self._mapped(name) for name in names))
@@ -169,9 +185,11 @@ class CurveFolder(LockedFolder):
         self._epochs, self._columns = epochs, columns
         self._labels, self._labels_file = recorded.labels, labels_file
         self._remove_others(used)
+        losses, margins, predicted = map(list, zip(*columns, strict=True))
         return recorded._replace(
-            losses=[losses for losses, _ in columns],
-            margins=recorded.margins and [margin for _, margin in columns],
+            losses=losses,
+            margins=recorded.margins and margins,
+            predicted=recorded.predicted and predicted,
         )
 
     def _write(self, kind, epoch, column):
@@ -213,6 +231,11 @@ class CurveFolder(LockedFolder):
             is_own = _OWN_FILES.fullmatch(name.split(".npy")[0] + ".npy")
             if is_own and name not in used:
                 os.unlink(self.path_of(name))
+
+
+def _three(losses, margins, predicted=None):
+    """An epoch's files; earlier versions wrote no predicted classes."""
+    return losses, margins, predicted
 
 
 def _as_bytes(manifest):

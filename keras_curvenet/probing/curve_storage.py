@@ -56,10 +56,10 @@ class CurveFile:
     def load(self):
         """The `RecordedColumns`; ValueError where the file is damaged."""
         curves = LossCurves.load(self.path)
-        margins = curves.margins
         return RecordedColumns(
-            list(curves.values.T),
-            None if margins is None else list(margins.T),
+            curves.loss_columns,
+            curves.margin_columns,
+            curves.predicted_columns,
             curves.labels,
             curves.num_classes,
         )

@@ -11,7 +11,6 @@ from keras_curvenet.private_names import dataset_of
 from keras_curvenet.private_names import replace_made_functions
 from keras_curvenet.private_names import replace_symbolic_build
 from keras_curvenet.probing.array_rows import refuse_sparse_spec
-from keras_curvenet.probing.class_predictions import predictions_spec
 from keras_curvenet.probing.epoch_order import passes_unchanged
 from keras_curvenet.probing.sample_ids import has_sample_ids
 from keras_curvenet.replicas import has_strategy
@@ -87,12 +86,6 @@ def build_with(model, build):
         replace_made_functions(
             model, functools.partial(function_of_workers, model)
         )
-
-
-def num_outputs(model, x_spec):
-    """Int: the width of a model's one output, for inputs of a spec."""
-    (output,) = keras.tree.flatten(predictions_spec(model, x_spec))
-    return output.shape[-1] if len(output.shape) > 1 else 1
 
 
 def dataset_behind(model, iterator=None):

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_curvenet.probing.checked_curves import class_dtype
 from keras_curvenet.probing.observed_labels import LABEL_ADVICE
 from keras_curvenet.probing.observed_labels import SOFT_ADVICE
 from keras_curvenet.probing.problem_counts import ProblemCounts
@@ -10,13 +11,13 @@ from keras_curvenet.replicas import variable_of_all_replicas
 
 
 class EpochRecord:
-    """One epoch's loss and margin of every sample, and every sample's label.
+    """One epoch's record of every sample, and every sample's label.
 
     Args:
         num_samples: Int, the number of sample ids.
 
     Attributes:
-        losses, margins, labels: Variables `(num_samples,)`.
+        losses, margins, predicted, labels: Variables `(num_samples,)`.
         multi_hot: Bool variable, whether a target had not exactly one class.
         problems: `ProblemCounts` of the epoch.
     """
@@ -26,9 +27,10 @@ class EpochRecord:
         nothing = tf.fill([num_samples], np.float32(np.nan))
         self.losses = variable_of_all_replicas(nothing)
         self.margins = variable_of_all_replicas(nothing)
-        self.labels = variable_of_all_replicas(
-            tf.fill([num_samples], np.int64(-1))
-        )
+        # Int64, for which GPUs have all operations.
+        no_class = tf.fill([num_samples], np.int64(-1))
+        self.predicted = variable_of_all_replicas(no_class)
+        self.labels = variable_of_all_replicas(no_class)
         self.problems = ProblemCounts(
             (
                 "written",
@@ -39,16 +41,14 @@ class EpochRecord:
             )
         )
         self.multi_hot = variable_of_all_replicas(False)
-        self._predictions, self._summed = None, None
 
     def clear(self):
         """Forgets what the epoch before wrote, and keeps the labels."""
         nothing = tf.fill([self.num_samples], np.float32(np.nan))
         self.losses.assign(nothing)
         self.margins.assign(nothing)
+        self.predicted.assign(tf.fill([self.num_samples], np.int64(-1)))
         self.problems.clear()
-        if self._predictions is not None:
-            self._predictions.assign(tf.zeros_like(self._predictions))
 
     def write(
         self,
@@ -56,6 +56,7 @@ class EpochRecord:
         counted,
         losses,
         margins,
+        predicted,
         labels,
         invalid,
         not_one_hot,
@@ -63,10 +64,13 @@ class EpochRecord:
     ):
         """Writes a batch; all arguments have shape `(batch,)`.
 
-        Nothing is written of samples that are not `counted`. `margins` is None
-        where there are none.
+        Nothing is written of samples that are not `counted`. `margins` and
+        `predicted` are None where there are none. An id out of range ends the
+        epoch with an error (there is no way to raise one inside XLA); until
+        then it overwrites nothing.
         """
-        in_range, rows = self._rows(sample_ids)
+        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
+        rows = tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
         seen, invalid = in_range & counted, invalid & counted
         earlier = tf.gather(self.labels, rows)
         # Argmax means nothing on multi-hot rows, and they need no label.
@@ -79,6 +83,7 @@ class EpochRecord:
         if margins is not None:
             margins = tf.where(tf.math.is_finite(margins), margins, -np.inf)
             _write_rows(self.margins, rows, margins, seen)
+            _write_rows(self.predicted, rows, predicted, seen)
         self.multi_hot.assign(is_multi_hot)
         flags = {
             "written": in_range,
@@ -91,92 +96,42 @@ class EpochRecord:
             {name: tf.math.count_nonzero(flags[name]) for name in flags}
         )
 
-    def write_predictions(self, sample_ids, probabilities):
-        """Writes a batch's class probabilities `(batch, num_classes)`."""
-        if self._predictions is None:
-            with tf.init_scope():
-                self.make_predictions(probabilities.shape[1])
-        in_range, rows = self._rows(sample_ids)
-        finite = tf.reduce_all(tf.math.is_finite(probabilities), axis=1)
-        usable = (in_range & finite)[:, tf.newaxis]
-        _write_rows(self._predictions, rows, probabilities, usable)
-
-    def _rows(self, sample_ids):
-        """Which ids are in range, and rows that are, for all of them.
-
-        An id out of range ends the epoch with an error (there is no way to
-        raise one inside XLA); until then it overwrites nothing.
-        """
-        in_range = (sample_ids >= 0) & (sample_ids < self.num_samples)
-        return in_range, tf.clip_by_value(sample_ids, 0, self.num_samples - 1)
-
-    def make_predictions(self, num_classes):
-        """Makes room for predictions, where there is none yet."""
-        if self._predictions is None:
-            nothing = tf.zeros([self.num_samples, num_classes])
-            self._predictions = variable_of_all_replicas(nothing)
-            self._summed = variable_of_all_replicas(nothing)
-
-    def arrays(self, within_epoch):
-        """Dict of arrays from which `assign` makes the same record.
-
-        Args:
-            within_epoch: Bool. Whether what this epoch recorded so far is
-                wanted too, beside what outlasts an epoch.
-        """
+    def arrays(self):
+        """Dict of arrays from which `assign` makes the same record."""
         variables = self._variables()
-        names = list(variables) if within_epoch else ["summed"]
-        return {
-            name: variables[name].numpy()
-            for name in names
-            if variables[name] is not None
-        }
+        return {name: variables[name].numpy() for name in variables}
 
     def assign(self, arrays):
         """Takes over what `arrays` gave."""
-        if "summed" in arrays:
-            self.make_predictions(arrays["summed"].shape[1])
         variables = self._variables()
         for name, array in arrays.items():
             variables[name].assign(array)
 
     def _variables(self):
-        """Dict from names to variables, or None where there are none."""
+        """Dict from names to variables."""
         (counts,) = self.problems.variables
         return {
             "losses": self.losses,
             "margins": self.margins,
+            "predicted": self.predicted,
             "labels": self.labels,
             "counts": counts,
             "multi_hot": self.multi_hot,
-            "predictions": self._predictions,
-            "summed": self._summed,
         }
 
-    def known_margins(self):
-        """Float32 `(num_samples,)`, or None where the epoch has no margins."""
+    def known_predictions(self, num_classes):
+        """The margins and predicted classes of the epoch, or two None.
+
+        Args:
+            num_classes: Int, or None where it is not known.
+
+        Returns:
+            Float32 and int arrays `(num_samples,)`.
+        """
         margins = self.margins.numpy()
         if self.multi_hot.numpy() or np.isnan(margins).all():
-            return None
-        return margins
-
-    def forget_predictions(self):
-        """Forgets the sums over the epochs so far."""
-        if self._summed is not None:
-            self._summed.assign(tf.zeros_like(self._summed))
-
-    def add_predictions(self):
-        """Adds the epoch's predictions to the sums, by its median loss."""
-        losses = self.losses.numpy()
-        finite = losses[np.isfinite(losses)]
-        if finite.size:
-            lowest = min(0.0, finite.min())  # Losses may be negative.
-            weight = np.median(finite) - lowest
-            self._summed.assign_add(weight * self._predictions)
-
-    def summed_predictions(self):
-        """Float32 `(num_samples, num_classes)`, sums over epochs, or None."""
-        return None if self._summed is None else self._summed.numpy()
+            return None, None
+        return margins, self.predicted.numpy().astype(class_dtype(num_classes))
 
 
 def _write_rows(variable, rows, values, usable):

@@ -1,20 +1,16 @@
-"""LossCurveRecorder: gathers losses and margins while `fit` runs."""
+"""LossCurveRecorder: gathers losses and predictions while `fit` runs."""
 
 import contextlib
 import warnings
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_path
 from keras_curvenet.checked_arguments import invalid_type
-from keras_curvenet.probing.class_predictions import margins_if_told
-from keras_curvenet.probing.class_predictions import predicted_probabilities
+from keras_curvenet.probing.class_predictions import predictions_if_told
 from keras_curvenet.probing.distributed_data import check_batch_spec
 from keras_curvenet.probing.distributed_data import dataset_behind
-from keras_curvenet.probing.distributed_data import num_outputs
 from keras_curvenet.probing.distributed_data import refuse_endless_epoch
 from keras_curvenet.probing.distributed_data import remember_dataset
 from keras_curvenet.probing.epoch_record import refuse_problems
@@ -35,11 +31,12 @@ class LossCurveRecorder(keras.callbacks.Callback):
 
     The loss is that of the training step's own forward pass: before the update,
     unweighted, without regularization, the mean over positions that count, the
-    sum over outputs weighted with `loss_weights`. Beside it stands the *margin*
-    where one output predicts classes: the log-probability of the given label
-    minus the largest one of the others. What is masked, of the loss's
-    `ignore_class`, or of sample weight 0 does not count: a position is left
-    out of the mean, and such a sample (unlabelled, say) is never seen.
+    sum over outputs weighted with `loss_weights`. Where one output predicts
+    classes, the likeliest one stands beside it, and the *margin*: the
+    log-probability of the given label minus the largest one of the others.
+    What is masked, of the loss's `ignore_class`, or of sample weight 0 does not
+    count: a position is left out of the mean, and such a sample (unlabelled,
+    say) is never seen.
 
     Each complete epoch appends one column. A `fit` with `initial_epoch=e` goes
     on at column e. The model is as before after training. Under a
@@ -58,13 +55,9 @@ class LossCurveRecorder(keras.callbacks.Callback):
         label_fn: Function from a batch of targets to int class labels
             `(batch,)`, or None: integer targets are the class, one-hot ones by
             argmax, binary ones by 0.5; all others count as one class.
-        record_predictions: Bool, whether to record `mean_predictions`.
 
     Attributes:
         loss_curves: `LossCurves` of the epochs recorded so far.
-        mean_predictions: Float32 `(num_samples, num_classes)`: each sample's
-            class probabilities, averaged over this process's epochs, which
-            count by their median loss. Zeros for samples in no batch.
 
     Raises:
         ValueError: During `fit`, if data, targets, loss or training step are
@@ -86,7 +79,7 @@ class LossCurveRecorder(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, filepath=None, label_fn=None, record_predictions=False):
+    def __init__(self, filepath=None, label_fn=None):
         super().__init__()
         if label_fn is not None and not callable(label_fn):
             raise invalid_type(
@@ -96,9 +89,6 @@ class LossCurveRecorder(keras.callbacks.Callback):
             filepath = as_path("filepath", filepath)
         self.filepath = filepath
         self.label_fn = label_fn
-        self.record_predictions = as_bool(
-            "record_predictions", record_predictions
-        )
         self._recording = Recording(filepath)
         self._is_weighted = None
         self._traced_num_classes = None
@@ -112,21 +102,6 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 "`model.fit(..., callbacks=[recorder])`. Received: 0 epochs."
             )
         return LossCurves.of_columns(self._recording.columns)
-
-    @property
-    def mean_predictions(self):
-        recorded = len(self._recording.columns.losses)
-        record = self._recording.present
-        sums = record and record.summed_predictions()
-        if not recorded or sums is None:
-            raise ValueError(
-                "No predictions were recorded. Expected at least one complete "
-                "epoch with `LossCurveRecorder(record_predictions=True)`. "
-                f"Received: record_predictions={self.record_predictions}, "
-                f"{recorded} epochs."
-            )
-        totals = sums.sum(axis=1, keepdims=True)
-        return sums / np.where(totals > 0.0, totals, 1.0)
 
     def set_model(self, model):
         super().set_model(model)
@@ -147,9 +122,8 @@ class LossCurveRecorder(keras.callbacks.Callback):
             self._recording.begin_epoch(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        record = self._recording.present
         with self._restoring_after_errors():
-            refuse_problems(record, epoch)
+            refuse_problems(self._recording.present, epoch)
         if self._was_interrupted():
             warnings.warn(
                 f"Epoch {epoch + 1} was stopped before its end. Its losses are "
@@ -157,8 +131,6 @@ class LossCurveRecorder(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        if self.record_predictions:
-            record.add_predictions()
         self._recording.add_epoch(epoch, self._traced_num_classes)
 
     def on_train_end(self, logs=None):
@@ -194,10 +166,6 @@ class LossCurveRecorder(keras.callbacks.Callback):
             check_batch_spec(dataset.element_spec)
             refuse_endless_epoch(dataset, self.params.get("steps"))
             self._recording.make_room(num_samples)
-            if self.record_predictions and has_strategy(self.model):
-                # A step can't make variables on several replicas.
-                width = num_outputs(self.model, dataset.element_spec[0])
-                self._recording.present.make_predictions(max(width, 2))
             self._is_weighted = is_weighted(dataset)
         return self._is_weighted
 
@@ -209,19 +177,17 @@ class LossCurveRecorder(keras.callbacks.Callback):
         self._traced_num_classes = num_classes
         if counted is None:
             counted = tf.ones_like(invalid)
-        margins = margins_if_told(self.model.loss, y_pred, labels, num_classes)
-        sample_ids = of_all_replicas(sample_ids)
-        record = self._recording.present
-        record.write(
-            sample_ids,
+        margins, predicted = predictions_if_told(
+            self.model.loss, y_pred, labels, num_classes
+        )
+        self._recording.present.write(
+            of_all_replicas(sample_ids),
             of_all_replicas(counted),
             of_all_replicas(losses),
             None if margins is None else of_all_replicas(margins),
+            None if predicted is None else of_all_replicas(predicted),
             of_all_replicas(labels),
             of_all_replicas(invalid),
             of_all_replicas(not_one_hot),
             of_all_replicas(soft_rows(y, labels)),
         )
-        if self.record_predictions:
-            probabilities = predicted_probabilities(self.model.loss, y_pred)
-            record.write_predictions(sample_ids, of_all_replicas(probabilities))

@@ -18,7 +18,9 @@ from keras_curvenet.probing.checked_curves import as_labels
 from keras_curvenet.probing.checked_curves import as_margins
 from keras_curvenet.probing.checked_curves import as_num_classes
 from keras_curvenet.probing.checked_curves import as_numbers
-from keras_curvenet.probing.checked_curves import refuse_margins_of_unseen
+from keras_curvenet.probing.checked_curves import as_predicted_classes
+from keras_curvenet.probing.checked_curves import refuse_other_classes
+from keras_curvenet.probing.checked_curves import refuse_predictions_of_unseen
 from keras_curvenet.probing.curve_folder import CurveFolder
 from keras_curvenet.probing.curve_folder import RecordedColumns
 from keras_curvenet.probing.filled_curves import ColumnStatistics
@@ -30,8 +32,10 @@ from keras_curvenet.probing.whole_files import whole_file
 if TYPE_CHECKING:
     import pandas
 
-_FORMAT_VERSION = 2
+# Without and with predicted classes: so one notices where these are lost.
+_FORMAT_VERSIONS = 2, 3
 _ARRAYS = {"format_version", "labels", "num_classes", "values"}
+_OPTIONAL_ARRAYS = {"margins", "predicted_classes"}
 
 # A class's mean curve counts as this many more samples of the mean over all
 # classes, so that a class of one or two samples still has curves that differ
@@ -40,7 +44,7 @@ _SHRINKAGE = 2.0
 
 
 class LossCurves:
-    """Every sample's loss (and margin) in every epoch, with its observed class.
+    """Every sample's loss, and predictions, in every epoch; its observed class.
 
     `LossCurveRecorder` makes them while `model.fit` runs; people with their
     own training loop make them from arrays.
@@ -58,6 +62,9 @@ class LossCurves:
             class's logit (or log-probability) minus the largest one of the
             other classes. NaN where a sample was not seen, -inf where its
             predictions were not finite.
+        predicted_classes: Int `(num_samples, num_epochs)`, or None: the
+            likeliest class, 0 to `num_classes - 1`. -1 where a sample was not
+            seen or its predictions were not finite.
 
     Attributes:
         labels: Int64 `(num_samples,)`, read-only.
@@ -66,8 +73,11 @@ class LossCurves:
             the disk where a recorder wrote them into a folder. `values` puts
             them together, in memory.
         margin_columns: The same for margins, or None.
+        predicted_columns: The same for predicted classes, int16 (int32 where
+            there are more than 32,767 classes), or None.
 
     Raises:
+        TypeError: If `predicted_classes` are no ints.
         ValueError: If an argument holds anything else.
 
     Example:
@@ -85,6 +95,7 @@ class LossCurves:
 
     _values: npt.NDArray[np.float32] | None
     _margins: npt.NDArray[np.float32] | None
+    _predicted: npt.NDArray[np.signedinteger[Any]] | None
 
     def __init__(
         self,
@@ -92,6 +103,7 @@ class LossCurves:
         labels: npt.ArrayLike,
         num_classes: int | None = None,
         margins: npt.ArrayLike | None = None,
+        predicted_classes: npt.ArrayLike | None = None,
     ) -> None:
         values = as_numbers(values, "values")
         if values.ndim != 2 or 0 in values.shape:
@@ -102,22 +114,35 @@ class LossCurves:
                 f"values of shape {values.shape}.",
             )
         values.setflags(write=False)
-        margin_columns = None
+        losses = list(values.T)
+        labels = as_labels(labels, losses)
+        num_classes = as_num_classes(num_classes, labels)
+        margin_columns = predicted_columns = None
         if margins is not None:
             margins = as_margins(margins, values)
             margins.setflags(write=False)
             margin_columns = list(margins.T)
-        self._set(list(values.T), labels, num_classes, margin_columns)
+        if predicted_classes is not None:
+            predicted_classes = as_predicted_classes(
+                predicted_classes, values, num_classes
+            )
+            predicted_classes.setflags(write=False)
+            predicted_columns = list(predicted_classes.T)
+        self._set(
+            losses, labels, num_classes, margin_columns, predicted_columns
+        )
         self._values, self._margins = values, margins
+        self._predicted = predicted_classes
 
     def _set(
         self,
         losses: list[npt.NDArray[np.float32]],
-        labels: npt.ArrayLike,
-        num_classes: int | None,
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
         margins: list[npt.NDArray[np.float32]] | None,
+        predicted: list[npt.NDArray[np.signedinteger[Any]]] | None,
     ) -> None:
-        """Takes over columns, a float32 `(num_samples,)` for each epoch."""
+        """Takes over columns, a `(num_samples,)` for each epoch."""
         num_refused = sum(np.count_nonzero(np.isneginf(c)) for c in losses)
         if num_refused:
             raise invalid_value(
@@ -125,13 +150,12 @@ class LossCurves:
                 "losses, NaN (not seen) or +inf (not finite)",
                 f"-inf for {num_refused} value(s).",
             )
-        self.labels = as_labels(labels, losses)
-        self.num_classes = as_num_classes(num_classes, self.labels)
-        if margins is not None:
-            refuse_margins_of_unseen(margins, self.labels)
-        self.labels.setflags(write=False)
+        refuse_predictions_of_unseen(margins, predicted, labels)
+        labels.setflags(write=False)
+        self.labels, self.num_classes = labels, num_classes
         self.loss_columns, self.margin_columns = losses, margins
-        self._values = self._margins = None
+        self.predicted_columns = predicted
+        self._values = self._margins = self._predicted = None
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
@@ -146,6 +170,13 @@ class LossCurves:
         if self._margins is None and self.margin_columns is not None:
             self._margins = _as_rows(self.margin_columns)
         return self._margins
+
+    @property
+    def predicted_classes(self) -> npt.NDArray[np.signedinteger[Any]] | None:
+        """Int `(num_samples, num_epochs)`, read-only, or None."""
+        if self._predicted is None and self.predicted_columns is not None:
+            self._predicted = _as_rows(self.predicted_columns)
+        return self._predicted
 
     @property
     def num_samples(self) -> int:
@@ -211,13 +242,14 @@ class LossCurves:
         """The curves of the first samples."""
         if num_samples == self.num_samples:
             return self
-        margins = self.margin_columns
+        margins, predicted = self.margin_columns, self.predicted_columns
         curves = type(self).__new__(type(self))
         curves._set(
             [column[:num_samples] for column in self.loss_columns],
             self.labels[:num_samples],
             self.num_classes,
             margins and [column[:num_samples] for column in margins],
+            predicted and [column[:num_samples] for column in predicted],
         )
         return curves
 
@@ -227,15 +259,24 @@ class LossCurves:
         Returns:
             A `pandas.DataFrame` with a row for each sample and the columns
             `sample_id`, `label`, `loss_1`, `loss_2`, ... of the epochs, and
-            where there are margins `margin_1`, `margin_2`, ...
+            where there are such `margin_1`, `margin_2`, ... and
+            `predicted_class_1`, `predicted_class_2`, ...
         """
         pd = imported("pandas", "A table")
+        columns = {
+            "loss": self.values,
+            "margin": self.margins,
+            "predicted_class": self.predicted_classes,
+        }
         epochs = range(1, self.num_epochs + 1)
-        table = pd.DataFrame(self.values, columns=[f"loss_{e}" for e in epochs])
-        if self.margins is not None:
-            names = [f"margin_{e}" for e in epochs]
-            margins = pd.DataFrame(self.margins, columns=names)
-            table = pd.concat([table, margins], axis=1)
+        table = pd.concat(
+            [
+                pd.DataFrame(rows, columns=[f"{name}_{e}" for e in epochs])
+                for name, rows in columns.items()
+                if rows is not None
+            ],
+            axis=1,
+        )
         table.insert(0, "label", self.labels)
         table.insert(0, "sample_id", np.arange(self.num_samples))
         return table
@@ -247,16 +288,20 @@ class LossCurves:
         Its folder is made where it is not there.
         """
         filepath = as_path("filepath", filepath)
-        margins: dict[str, Any] = {}
+        optional: dict[str, Any] = {}
         if self.margins is not None:
-            margins["margins"] = self.margins
+            optional["margins"] = self.margins
+        if self.predicted_classes is not None:
+            optional["predicted_classes"] = self.predicted_classes
         with whole_file(filepath) as file:
             # A damaged list of arrays may swallow the later ones. It is
-            # noticed, since the optional ones come first.
+            # noticed, since margins come first.
             np.savez(
                 file,
-                **margins,
-                format_version=np.int64(_FORMAT_VERSION),
+                **optional,
+                format_version=np.int64(
+                    _FORMAT_VERSIONS["predicted_classes" in optional]
+                ),
                 values=self.values,
                 labels=self.labels,
                 num_classes=np.int64(self.num_classes),
@@ -294,12 +339,12 @@ class LossCurves:
                     f"another kind ({error}). Record the curves again, or use "
                     "a backup.",
                 ) from error
-        if version != _FORMAT_VERSION:
+        if version != _FORMAT_VERSIONS["predicted_classes" in content]:
             raise invalid_value(
                 "filepath",
-                f"loss curves of format version {_FORMAT_VERSION}",
-                f"filepath='{filepath}' of version {version}. Read it with the "
-                "version of keras_curvenet that wrote it.",
+                "loss curves of format version 2, or 3 with predicted classes",
+                f"filepath='{filepath}' of version {version} with {[*content]}."
+                " Read it with the version of keras_curvenet that wrote it.",
             )
         try:
             return cls(**content, num_classes=num_classes)
@@ -313,36 +358,41 @@ class LossCurves:
     @classmethod
     def of_columns(cls, recorded: RecordedColumns) -> Self:
         """The curves of `RecordedColumns`."""
-        labels = np.where(never_seen(recorded.losses), -1, recorded.labels)
+        losses = list(recorded.losses)
+        labels = np.where(never_seen(losses), -1, recorded.labels)
+        labels = as_labels(labels, losses)
+        num_classes = as_num_classes(recorded.num_classes, labels)
+        if recorded.predicted is not None:
+            refuse_other_classes(recorded.predicted, num_classes)
         curves = cls.__new__(cls)
         curves._set(
-            list(recorded.losses),
-            labels,
-            recorded.num_classes,
-            recorded.margins,
+            losses, labels, num_classes, recorded.margins, recorded.predicted
         )
         return curves
 
     def __repr__(self) -> str:
         margins = "" if self.margin_columns is None else ", with margins"
+        classes = "" if self.predicted_columns is None else ", with classes"
         return (
             f"<LossCurves num_samples={self.num_samples}, num_epochs="
-            f"{self.num_epochs}, num_classes={self.num_classes}{margins}>"
+            f"{self.num_epochs}, num_classes={self.num_classes}"
+            f"{margins}{classes}>"
         )
 
 
 def _refuse_other_content(content: dict[str, npt.NDArray[Any]]) -> None:
     """Raises ValueError where a file's arrays are not those of `save`."""
-    if set(content) - {"margins"} != _ARRAYS:
+    if set(content) - _OPTIONAL_ARRAYS != _ARRAYS:
         raise ValueError(
-            f"expected {sorted(_ARRAYS)} and perhaps margins, found a file "
-            f"with {sorted(content)}"
+            f"expected {sorted(_ARRAYS)} and perhaps "
+            f"{sorted(_OPTIONAL_ARRAYS)}, found a file with {sorted(content)}"
         )
 
 
-def _as_rows(columns: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Read-only float32 `(num_samples, num_epochs)` of columns."""
-    rows = np.empty((len(columns[0]), len(columns)), np.float32, order="F")
+def _as_rows(columns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Read-only `(num_samples, num_epochs)` of columns."""
+    shape = len(columns[0]), len(columns)
+    rows = np.empty(shape, columns[0].dtype, order="F")
     for index, column in enumerate(columns):
         rows[:, index] = column
     rows.setflags(write=False)

@@ -37,7 +37,7 @@ class Recording:
     """
 
     def __init__(self, filepath):
-        self.columns = RecordedColumns([], [], np.zeros(0, np.int64), None)
+        self.columns = RecordedColumns([], [], [], np.zeros(0, np.int64), None)
         self.present = None
         self.num_steps = 0
         self._next_column = None
@@ -85,9 +85,17 @@ class Recording:
         losses, labels = present.losses.numpy(), present.labels.numpy()
         if present.multi_hot.numpy():
             labels, num_classes = np.minimum(labels, 0), 1
+        margins, predicted = present.known_predictions(num_classes)
+        self._warn_of_lost(
+            {
+                "margins": (kept.margins, margins),
+                "predicted_classes": (kept.predicted, predicted),
+            }
+        )
         self.columns = RecordedColumns(
             [*kept.losses, losses],
-            self._margins_after(kept.margins),
+            _with_column(kept.margins, margins),
+            _with_column(kept.predicted, predicted),
             labels,
             num_classes,
         )
@@ -121,13 +129,13 @@ class Recording:
         """Bool: whether the curves on the disk are those of `epoch` epochs."""
         return self._is_saved and len(self.columns.losses) == epoch
 
-    def arrays(self, within_epoch):
-        """Dict of arrays that a later process needs beside the curves."""
-        arrays = self.present.arrays(within_epoch)
+    def arrays(self):
+        """Dict of arrays: what this epoch's steps recorded so far."""
+        arrays = self.present.arrays()
         return {_PREFIX + name: array for name, array in arrays.items()}
 
-    def go_on_from(self, epoch, arrays):
-        """Takes over `epoch` epochs' curves, and what `arrays` gave."""
+    def go_on_from(self, epoch):
+        """Takes over the curves of `epoch` epochs."""
         if epoch == 0:
             return
         columns = self._storage.load()
@@ -140,11 +148,14 @@ class Recording:
                 "anew.",
             )
         self._take_over(columns.first(epoch))
-        self.present.assign(_of_recording(arrays))
 
     def go_on_within(self, step, arrays):
-        """Takes over what the epoch's first steps recorded."""
-        arrays = _of_recording(arrays)
+        """Takes over what the epoch's first steps recorded, from `arrays`."""
+        arrays = {
+            name.removeprefix(_PREFIX): array
+            for name, array in arrays.items()
+            if name.startswith(_PREFIX)
+        }
         if self.present is None:
             self.present = self._new_record(len(arrays["losses"]))
         self.present.assign(arrays)
@@ -178,8 +189,6 @@ class Recording:
                 "to keep them.",
                 stacklevel=3,
             )
-            if self.present is not None:
-                self.present.forget_predictions()
         self._next_column = epoch
 
     def _take_over(self, columns):
@@ -193,22 +202,29 @@ class Recording:
         with self._strategy.scope():
             return EpochRecord(num_samples)
 
-    def _margins_after(self, earlier):
-        """The margins of all epochs, or None where one of them has none."""
-        present = self.present.known_margins()
-        if earlier is not None and present is not None:
-            return [*earlier, present]
-        some = earlier or present is not None
-        if some and not self.present.multi_hot.numpy():
-            lacking = "earlier epochs" if earlier is None else "later epochs"
-            self._warn_once(
-                "no margins",
-                "`loss_curves.margins` is None from now on. Expected margins "
-                f"in every epoch. Received: {lacking} without, from a file "
-                "without margins or a loss that has none. Record all epochs "
-                "anew with `initial_epoch=0` to have them.",
-            )
-        return None
+    def _warn_of_lost(self, parts):
+        """Warns of what only some epochs have, which is None from now on.
+
+        Args:
+            parts: Dict from names to pairs: the columns of earlier epochs and
+                that of the present one, each perhaps None.
+        """
+        lost, lacking = [], "later epochs"
+        for name, (earlier, present) in parts.items():
+            if earlier is None and present is not None:
+                lacking = "earlier epochs"
+                lost.append(f"`loss_curves.{name}`")
+            if earlier and present is None:
+                lost.append(f"`loss_curves.{name}`")
+        if not lost or self.present.multi_hot.numpy():
+            return
+        self._warn_once(
+            str(lost),
+            f"{' and '.join(lost)} are None from now on. Expected them in "
+            f"every epoch. Received: {lacking} without, from a file without "
+            "them or a loss that has none. Record all epochs anew with "
+            "`initial_epoch=0` to have them.",
+        )
 
     def _save(self, epoch):
         """Writes what is not written yet; training goes on if it can't be."""
@@ -231,10 +247,8 @@ class Recording:
             warnings.warn(shortened(message), stacklevel=4)
 
 
-def _of_recording(arrays):
-    """The arrays of a backup that are a recording's."""
-    return {
-        name.removeprefix(_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(_PREFIX)
-    }
+def _with_column(earlier, present):
+    """The columns of all epochs, or None where one of them has none."""
+    if earlier is None or present is None:
+        return None
+    return [*earlier, present]

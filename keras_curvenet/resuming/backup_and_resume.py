@@ -178,7 +178,7 @@ class BackupAndResume(keras.callbacks.Callback):
         _refuse_other_meta_set(model, backup)
         assign_backup(model, backup, without)
         if self._recording is not None:
-            self._recording.go_on_from(backup.epoch, backup.arrays)
+            self._recording.go_on_from(backup.epoch)
         self._logs = [tuple(pair) for pair in backup.facts["logs"]]
         self._limit = min(backup.epoch, epochs)
         set_first_epoch(model, epochs if has_ended else backup.epoch)
@@ -247,7 +247,8 @@ class BackupAndResume(keras.callbacks.Callback):
         if self._recording is not None:
             if not self._recording.has_saved(epoch):
                 return  # Its epoch was interrupted, or its disk is full.
-            arrays |= self._recording.arrays(within_epoch=step > 0)
+            if step > 0:
+                arrays |= self._recording.arrays()
         facts = {
             "ended_at": ended_at,
             "logs": [(e, _as_numbers(logs)) for e, logs in self._logs],

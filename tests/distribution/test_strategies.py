@@ -126,3 +126,6 @@ def check_two_workers(folder, interrupted, processes):
     expected = np.load(folder / "probe-worker-0.npz")
     np.testing.assert_array_equal(curves.values, expected["losses"])
     np.testing.assert_array_equal(curves.margins, expected["margins"])
+    np.testing.assert_array_equal(
+        curves.predicted_classes, expected["predicted_classes"]
+    )

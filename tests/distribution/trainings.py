@@ -70,7 +70,7 @@ def probed(num_devices, filepath=None):
     keras.utils.set_random_seed(1)
     with scope_of(num_devices)():
         model = network()
-    recorder = kcn.LossCurveRecorder(filepath, record_predictions=True)
+    recorder = kcn.LossCurveRecorder(filepath)
     if num_devices > 1:
         recorder.set_model(model)
     model.fit(
@@ -85,7 +85,7 @@ def probed(num_devices, filepath=None):
         "losses": curves.values,
         "margins": curves.margins,
         "labels": curves.labels,
-        "predictions": recorder.mean_predictions,
+        "predicted_classes": curves.predicted_classes,
     }
 
 

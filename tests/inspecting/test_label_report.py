@@ -42,7 +42,24 @@ def test_samples_without_predictions_have_no_suggestion():
     assert (report.suggested_label.drop(3) >= 0).all()
 
 
-def test_report_of_curves_alone():
+def test_predicted_classes_suggest_labels():
+    curves, is_wrong = planted.curves_of([30, 10])
+    predicted = np.tile(curves.labels[:, np.newaxis], curves.num_epochs)
+    # The label in all epochs but the last: another one only for issues.
+    predicted[:, -1] = 1 - curves.labels
+    curves = kcn.LossCurves(
+        curves.values, curves.labels, predicted_classes=predicted
+    )
+    rows = kcn.label_report(curves).sort_values("sample_id")
+    np.testing.assert_array_equal(rows.is_issue, is_wrong)
+    expected = np.where(is_wrong, 1 - curves.labels, curves.labels)
+    np.testing.assert_array_equal(rows.suggested_label, expected)
+    given = np.eye(2)[curves.labels]
+    rows = kcn.label_report(curves, given).sort_values("sample_id")
+    np.testing.assert_array_equal(rows.suggested_label, curves.labels)
+
+
+def test_report_of_losses_alone():
     curves, _ = planted.curves_of([30, 10])
     columns = ["sample_id", "label", "score", "is_issue", "verdict"]
     assert list(kcn.label_report(curves).columns) == columns

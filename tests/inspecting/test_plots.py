@@ -68,10 +68,17 @@ def test_sample_weights_in_per_cent_of_each_group():
     assert groups == ["head (n = 350)", "tail (n = 40)"]
 
 
-def test_sheet_of_label_issues():
+@pytest.mark.parametrize("by_epochs", [False, True])
+def test_sheet_of_label_issues(by_epochs):
     curves, _ = curves_and_truth()
     images = np.random.default_rng(0).uniform(size=(390, 5, 6, 1))
-    predictions = np.eye(3)[(curves.labels + 1) % 3]
+    others = (curves.labels + 1) % 3
+    predictions = None if by_epochs else np.eye(3)[others]
+    if by_epochs:
+        predicted = np.tile(others[:, np.newaxis], curves.num_epochs)
+        curves = kcn.LossCurves(
+            curves.values, curves.labels, predicted_classes=predicted
+        )
     figure = kcn.plots.plot_label_issues(
         curves, images, predictions, class_names=["cat", "dog", "cow"]
     )

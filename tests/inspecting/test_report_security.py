@@ -45,6 +45,7 @@ def path(request, curves, tmp_path_factory):
         "predictions": np.eye(8)[(curves.labels + 1) % 8],
         "class_names": HOSTILE,
         "sample_weights": np.ones(160),
+        "num_labels_to_check": 40,
     }
     folder = tmp_path_factory.mktemp("report")
     if request.param == "files":

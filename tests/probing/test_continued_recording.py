@@ -29,8 +29,11 @@ def test_second_fit_continues():
     curves = recorder.loss_curves
     np.testing.assert_array_equal(curves.values, expected.values)
     np.testing.assert_array_equal(curves.labels, expected.labels)
-    assert curves.margins.shape == (N, 4)
+    assert curves.margins.shape == curves.predicted_classes.shape == (N, 4)
     np.testing.assert_array_equal(curves.margins, expected.margins)
+    np.testing.assert_array_equal(
+        curves.predicted_classes, expected.predicted_classes
+    )
 
 
 def test_second_fit_with_other_batches_and_order():
@@ -57,6 +60,10 @@ def test_initial_epoch_below_truncates_with_a_warning():
         assert after.shape == (N, 2)
         np.testing.assert_array_equal(after[:, 0], before[:, 0])
         assert (after[:, 1] != before[:, 1]).any()
+    assert later.predicted_classes.shape == (N, 2)
+    np.testing.assert_array_equal(
+        later.predicted_columns[0], earlier.predicted_columns[0]
+    )
 
 
 def test_initial_epoch_above_is_an_error():
@@ -121,6 +128,8 @@ def test_file_is_saved_after_every_epoch(tmp_path):
     loaded = kcn.LossCurves.load(filepath)
     assert loaded.values.tobytes() == recorder.loss_curves.values.tobytes()
     assert loaded.margins.tobytes() == recorder.loss_curves.margins.tobytes()
+    predicted = recorder.loss_curves.predicted_classes
+    assert loaded.predicted_classes.tobytes() == predicted.tobytes()
     np.testing.assert_array_equal(loaded.labels, recorder.loss_curves.labels)
 
 
@@ -134,28 +143,37 @@ def test_new_recorder_resumes_from_the_file(tmp_path):
     for curves in (recorder.loss_curves, kcn.LossCurves.load(filepath)):
         np.testing.assert_array_equal(curves.values, expected.values)
         np.testing.assert_array_equal(curves.margins, expected.margins)
+        np.testing.assert_array_equal(
+            curves.predicted_classes, expected.predicted_classes
+        )
         np.testing.assert_array_equal(curves.labels, expected.labels)
         assert curves.num_classes == expected.num_classes
 
 
-def test_file_without_margins_goes_on_without_them(tmp_path):
+@pytest.mark.parametrize("with_margins", [False, True])
+def test_file_without_predictions_goes_on_without_them(tmp_path, with_margins):
     model = eager_model()
     filepath = tmp_path / "curves.npz"
     curves = record(model, epochs=2).loss_curves
-    kcn.LossCurves(curves.values, curves.labels, 3).save(filepath)
+    margins = curves.margins if with_margins else None
+    kcn.LossCurves(curves.values, curves.labels, 3, margins).save(filepath)
     recorder = kcn.LossCurveRecorder(filepath)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         record(model, recorder=recorder, epochs=5, initial_epoch=2)
-    caught = [str(w.message) for w in caught if "margins" in str(w.message)]
+    caught = [str(w.message) for w in caught if "from now" in str(w.message)]
     assert len(caught) == 1
+    assert ("curves.margins" in caught[0]) == (not with_margins)
+    assert "`loss_curves.predicted_classes`" in caught[0]
     assert "Received: earlier epochs without" in caught[0]
-    assert recorder.loss_curves.num_epochs == 5
-    assert recorder.loss_curves.margins is None
-    assert kcn.LossCurves.load(filepath).margins is None
+    for curves in (recorder.loss_curves, kcn.LossCurves.load(filepath)):
+        assert curves.num_epochs == 5
+        assert (curves.margins is None) == (not with_margins)
+        assert curves.predicted_classes is None
     with recording.warns("holds 5 epochs .* at epoch 0"):
         record(model, recorder=recorder, epochs=2)
     assert recorder.loss_curves.margins.shape == (N, 2)
+    assert recorder.loss_curves.predicted_classes.shape == (N, 2)
 
 
 @pytest.mark.parametrize("losses", [("mse", "ce"), ("ce", "mse")])
@@ -168,10 +186,11 @@ def test_epochs_with_another_loss_have_no_margins(losses):
     recorder = record(model, data)
     assert (recorder.loss_curves.margins is None) == (losses[0] == "mse")
     model.compile("sgd", losses[1], run_eagerly=True)
-    with recording.warns("margins` is None from now on"):
+    with recording.warns("margins` and .*classes` are None from now on"):
         record(model, data, recorder, epochs=4, initial_epoch=2)
     assert recorder.loss_curves.num_epochs == 4
     assert recorder.loss_curves.margins is None
+    assert recorder.loss_curves.predicted_classes is None
 
 
 def test_no_warning_where_no_epoch_has_margins(tmp_path):

@@ -33,6 +33,9 @@ def recorded_in(folder, epochs=3):
 def assert_same_curves(actual, expected):
     np.testing.assert_array_equal(actual.values, expected.values)
     np.testing.assert_array_equal(actual.margins, expected.margins)
+    np.testing.assert_array_equal(
+        actual.predicted_classes, expected.predicted_classes
+    )
     np.testing.assert_array_equal(actual.labels, expected.labels)
     assert actual.num_classes == expected.num_classes
 
@@ -40,9 +43,11 @@ def assert_same_curves(actual, expected):
 def columns(num_epochs, num_samples=5, margins=True, seed=0):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(2, num_epochs, num_samples)).astype("float32")
+    predicted = rng.integers(2, size=values[0].shape).astype("int16")
     return RecordedColumns(
         list(values[0]),
         list(values[1]) if margins else None,
+        list(predicted) if margins else None,
         np.arange(num_samples) % 2,
         2,
     )
@@ -67,16 +72,17 @@ def test_an_epoch_writes_its_own_files_only(tmp_path):
     folder.open()
     stored = folder.save(columns(2))
     before = {name: os.stat(tmp_path / name) for name in arrays_in(tmp_path)}
-    assert len(before) == 5  # Of two epochs, and the labels.
+    assert len(before) == 7  # Of two epochs, and the labels.
     more = columns(3)
     stored = folder.save(
         stored._replace(
             losses=[*stored.losses, more.losses[2]],
             margins=[*stored.margins, more.margins[2]],
+            predicted=[*stored.predicted, more.predicted[2]],
         )
     )
     assert len(stored.losses) == 3
-    assert len(arrays_in(tmp_path)) == 7
+    assert len(arrays_in(tmp_path)) == 10
     for name, status in before.items():
         now = os.stat(tmp_path / name)
         assert (now.st_ino, now.st_mtime_ns) == (
@@ -89,7 +95,7 @@ def test_columns_are_mapped_into_memory(tmp_path):
     folder = CurveFolder(tmp_path)
     folder.open()
     stored = folder.save(columns(2))
-    for column in [*stored.losses, *stored.margins]:
+    for column in [*stored.losses, *stored.margins, *stored.predicted]:
         assert isinstance(column, np.memmap) and not column.flags.writeable
     for column, expected in zip(
         folder.load().losses, columns(2).losses, strict=True
@@ -108,14 +114,25 @@ def test_losses_without_margins(tmp_path):
     folder = CurveFolder(tmp_path)
     folder.open()
     stored = folder.save(columns(2, margins=False))
-    assert stored.margins is None
-    assert folder.load().margins is None
+    assert stored.margins is None and stored.predicted is None
+    assert folder.load().margins is None and folder.load().predicted is None
     # Margins of some epochs only are none.
     more = columns(3)
     folder.save(
         stored._replace(losses=[*stored.losses, more.losses[2]], margins=None)
     )
     assert kcn.LossCurves.load(tmp_path).margins is None
+
+
+def test_a_folder_of_version_2_has_no_predicted_classes(tmp_path):
+    stored = columns(3)._replace(predicted=None)
+    CurveFolder(tmp_path).save(stored)
+    content = json.loads((tmp_path / "curves.json").read_text())
+    pairs = [names[:2] for names in content["epochs"]]
+    changed_manifest(tmp_path, format_version=2, epochs=pairs)
+    expected = kcn.LossCurves.of_columns(stored)
+    assert_same_curves(kcn.LossCurves.load(tmp_path), expected)
+    assert expected.predicted_classes is None
 
 
 # Going on.
@@ -140,7 +157,7 @@ def test_replaced_epochs_leave_no_files(tmp_path):
         record(model, recorder=recorder, epochs=2, initial_epoch=1)
     assert_same_curves(kcn.LossCurves.load(tmp_path), recorder.loss_curves)
     assert recorder.loss_curves.num_epochs == 2
-    assert len(arrays_in(tmp_path)) == 5
+    assert len(arrays_in(tmp_path)) == 7
 
 
 # Faults.
@@ -165,7 +182,7 @@ def test_a_crash_before_the_manifest_leaves_the_epochs_before(
     assert_same_curves(kcn.LossCurves.load(tmp_path), expected)
     # The next one cleans up.
     folder.save(stored)
-    assert len(arrays_in(tmp_path)) == 5
+    assert len(arrays_in(tmp_path)) == 7
     assert_same_curves(kcn.LossCurves.load(tmp_path), expected)
 
 
@@ -246,8 +263,10 @@ def changed_manifest(tmp_path, **changes):
         ({"labels": "labels-00000-77.npy"}, "FileNotFoundError"),
         ({"num_samples": 4}, r"of shape \(5,\)"),
         ({"checksums": {}}, "KeyError"),
-        ({"epochs": [["losses-00000-0.npy"]]}, "not enough values"),
+        ({"epochs": [["losses-00000-0.npy"]]}, "TypeError"),
         ({"epochs": None}, "TypeError"),
+        ({"epochs": []}, "no epochs"),
+        ({"num_classes": 40_000}, r"predicted-00000-2.npy: int16"),
     ],
 )
 def test_a_damaged_manifest(tmp_path, changes, message):

@@ -8,7 +8,8 @@ import testing_utils
 import keras_curvenet as kcn
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.class_predictions import label_margins
-from keras_curvenet.probing.class_predictions import margins_if_told
+from keras_curvenet.probing.class_predictions import likeliest_classes
+from keras_curvenet.probing.class_predictions import predictions_if_told
 from keras_curvenet.probing.epoch_record import EpochRecord
 
 N = recording.N
@@ -108,14 +109,17 @@ def test_ids_out_of_range_overwrite_nothing():
             ~nothing,
             tf.zeros(3),
             tf.constant(margins, tf.float32),
+            tf.constant([0, 1, 2], tf.int64),
             labels,
             nothing,
             nothing,
             nothing,
         )
-    assert record.known_margins().tolist() == [1, -INF, 3]
+    margins, predicted = record.known_predictions(3)
+    assert margins.tolist() == [1, -INF, 3]
+    assert predicted.tolist() == [0, 1, 2]
     record.clear()
-    assert record.known_margins() is None
+    assert record.known_predictions(3) == (None, None)
 
 
 # --- Which losses tell -------------------------------------------------------
@@ -180,7 +184,22 @@ def test_other_losses_that_tell():
 )
 def test_losses_that_do_not_tell(loss):
     assert are_logits(loss) is None
-    assert margins_if_told(loss, tf.zeros((2, 3)), tf.zeros(2), 3) is None
+    assert predictions_if_told(loss, tf.zeros((2, 3)), tf.zeros(2), 3) == (
+        None,
+        None,
+    )
+
+
+def test_likeliest_classes_by_hand():
+    def classes_of(y_pred, from_logits=False):
+        y_pred = tf.constant(y_pred, tf.float32)
+        return likeliest_classes(y_pred, from_logits).numpy().tolist()
+
+    assert classes_of([[0.1, 0.8, 0.1], [0.4, 0.2, 0.4]]) == [1, 0]
+    assert classes_of([[1.0, NAN], [INF, 1.0], [-5.0, -3.0]]) == [-1, -1, 1]
+    # Of one output, by 0.5, as binary targets.
+    assert classes_of([0.5, 0.6, NAN]) == [0, 1, -1]
+    assert classes_of([[-0.1], [0.1]], from_logits=True) == [0, 1]
 
 
 # --- Recorded ----------------------------------------------------------------
@@ -209,10 +228,23 @@ def test_equal_to_the_margins_of_model_outputs(steps_per_execution):
     assert curves.margins.shape == (N, 2)
     expected = expected_margins(model, x, y)
     assert (expected > 0).any() and (expected < 0).any()
+    assert curves.predicted_classes.dtype == np.int16
+    assert_predicted(curves, model, x)
     for epoch in range(2):
         np.testing.assert_allclose(
             curves.margins[:, epoch], expected, rtol=1e-4, atol=1e-5
         )
+
+
+def assert_predicted(curves, model, x):
+    """Asserts the classes of a model whose outputs are logits, at rest."""
+    logits = model.predict(x, verbose=0)
+    is_binary = logits.shape[1] == 1
+    expected = logits[:, 0] > 0 if is_binary else logits.argmax(axis=1)
+    assert len(set(expected.tolist())) > 1
+    assert curves.predicted_classes.shape == curves.values.shape
+    for column in curves.predicted_columns:
+        np.testing.assert_array_equal(column, expected)
 
 
 def record_at_rest(y, loss, units=3, activation=None, label_fn=None):
@@ -233,6 +265,7 @@ def test_one_hot_targets(smoothing):
     loss = keras.losses.CategoricalFocalCrossentropy(from_logits=True)
     model, curves = record_at_rest(y, loss)
     expected = expected_margins(model, x, labels)
+    assert_predicted(curves, model, x)
     np.testing.assert_allclose(
         curves.margins[:, 1], expected, rtol=1e-4, atol=1e-5
     )
@@ -249,6 +282,7 @@ def test_binary_targets(from_logits, shape):
     model.layers[-1].activation = keras.activations.linear
     model.predict_function = None
     expected = expected_margins(model, x, labels)
+    assert_predicted(curves, model, x)
     np.testing.assert_allclose(
         curves.margins[:, 0], expected, rtol=1e-3, atol=1e-5
     )
@@ -261,6 +295,7 @@ def test_probabilities_and_integer_targets(loss):
     model.layers[-1].activation = keras.activations.linear
     model.predict_function = None
     expected = expected_margins(model, x, y)
+    assert_predicted(curves, model, x)
     np.testing.assert_allclose(
         curves.margins[:, 0], expected, rtol=1e-3, atol=1e-5
     )
@@ -297,6 +332,8 @@ def test_samples_not_seen_have_no_margins():
     seen = np.isfinite(curves.margins)
     np.testing.assert_array_equal(seen, np.isfinite(curves.values))
     assert np.isnan(curves.margins[~seen]).all()
+    np.testing.assert_array_equal(curves.predicted_classes >= 0, seen)
+    assert (curves.predicted_classes[~seen] == -1).all()
     assert seen.sum() == 2 * 4
 
 
@@ -309,6 +346,9 @@ def test_samples_whose_predictions_are_not_finite():
             recording.compiled_model(), data, epochs=1
         ).loss_curves
     assert np.isneginf(curves.margins[2]).all()
+    np.testing.assert_array_equal(
+        np.flatnonzero(curves.predicted_classes < 0), [2]
+    )
     assert np.isfinite(np.delete(curves.margins, 2, axis=0)).all()
 
 
@@ -317,12 +357,14 @@ def test_label_fn_has_no_margins():
     loss = testing_utils.sparse_loss()
     _, curves = record_at_rest(y, loss, label_fn=lambda y: y)
     assert curves.margins is None
+    assert curves.predicted_classes is None
 
 
 def test_regression_has_no_margins():
     _, y = testing_utils.tiny_data(N)
     _, curves = record_at_rest(np.eye(3, dtype="float32")[y], "mse")
     assert curves.margins is None
+    assert curves.predicted_classes is None
 
 
 @pytest.mark.parametrize("extra", [slice(None, None, 2), slice(-1, None)])
@@ -347,13 +389,14 @@ def test_dataset_that_turns_out_multi_hot_later_loses_its_margins():
     known = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: shapes.append(
             np.shape(recorder.loss_curves.margins)
+            + np.shape(recorder.loss_curves.predicted_classes)
         )
     )
     shapes = []
     recording.record(
         model, data, recorder, epochs=3, steps_per_epoch=1, callbacks=[known]
     )
-    assert shapes == [(N, 1), (), ()]
+    assert shapes == [(N, 1, N, 1), (), ()]
     assert recorder.loss_curves.num_epochs == 3
 
 

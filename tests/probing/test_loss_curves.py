@@ -15,14 +15,17 @@ INF = np.inf
 
 
 def random_curves(num_samples=6, num_epochs=5, num_classes=4):
-    values = np.random.default_rng(0).gamma(1.0, size=(num_samples, num_epochs))
+    rng = np.random.default_rng(0)
+    values = rng.gamma(1.0, size=(num_samples, num_epochs))
     values[1, 2] = NAN
     values[2, 3] = INF
     values[3] = NAN
     labels = np.arange(num_samples) % (num_classes - 1)
     labels[3] = -1
     margins = 1.0 - values  # -inf where the loss is +inf.
-    return kcn.LossCurves(values, labels, num_classes, margins)
+    predicted = rng.integers(num_classes, size=values.shape)
+    predicted[np.isnan(values)] = -1
+    return kcn.LossCurves(values, labels, num_classes, margins, predicted)
 
 
 def without_margins(curves):
@@ -39,6 +42,12 @@ def assert_equal(curves, other):
     else:
         assert curves.margins.dtype == other.margins.dtype == np.float32
         assert curves.margins.tobytes() == other.margins.tobytes()
+    if other.predicted_classes is None:
+        assert curves.predicted_classes is None
+    else:
+        classes = curves.predicted_classes
+        assert classes.dtype == other.predicted_classes.dtype == np.int16
+        assert classes.tobytes() == other.predicted_classes.tobytes()
 
 
 # --- Construction ------------------------------------------------------------
@@ -61,6 +70,28 @@ def test_margins():
     assert curves.margins.dtype == np.float32
     np.testing.assert_array_equal(curves.margins, margins)
     assert "num_classes=3, with margins" in repr(curves)
+
+
+@pytest.mark.parametrize(
+    "num_classes, dtype", [(32_767, np.int16), (32_768, np.int32)]
+)
+def test_predicted_classes(num_classes, dtype):
+    predicted = [[2, num_classes - 1, -1], [0, 1, -1]]
+    curves = kcn.LossCurves(
+        [[1, 2, 3], [4, 5, NAN]],
+        [2, 0],
+        num_classes,
+        predicted_classes=np.array(predicted),
+    )
+    assert curves.predicted_classes.dtype == dtype
+    assert curves.predicted_classes.tolist() == predicted
+    assert [c.tolist() for c in curves.predicted_columns] == [
+        list(column) for column in zip(*predicted, strict=True)
+    ]
+    assert curves.margins is None
+    assert "with classes" in repr(curves)
+    with pytest.raises(ValueError, match="read-only"):
+        curves.predicted_classes[0, 0] = 1
 
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0], [False, True], [0, 1]])
@@ -145,6 +176,23 @@ def test_what_is_no_number_is_refused(text):
 def test_bad_margins(margins, match):
     with pytest.raises(ValueError, match=match):
         kcn.LossCurves(np.ones((2, 2)), [0, 1], margins=margins)
+
+
+@pytest.mark.parametrize(
+    "predicted, error, match",
+    [
+        (np.ones((2, 3), int), ValueError, r"`.*\(2, 2\). Re.*shape \(2, 3\)"),
+        ([0, 1], ValueError, "one row for each of 2 samples"),
+        (np.ones((2, 2)), TypeError, "int classes.*dtype float64"),
+        ([["a", "b"], ["c", "d"]], TypeError, "int classes.*dtype <U1"),
+        ([[0, 1], [2, 0]], ValueError, r"= 1, or -1 .*Received: \[2\] .*\[1\]"),
+        ([[0, -2], [0, 0]], ValueError, r"Received: \[-2\] for .* \[0\]"),
+        ([[65_536, 0], [0, 0]], ValueError, r"Received: \[65536\]"),
+    ],
+)
+def test_bad_predicted_classes(predicted, error, match):
+    with pytest.raises(error, match=f"argument `predicted_classes`.*{match}"):
+        kcn.LossCurves(np.ones((2, 2)), [0, 1], predicted_classes=predicted)
 
 
 # --- Class-centred curves ----------------------------------------------------
@@ -257,9 +305,11 @@ def test_table():
     table = curves.to_dataframe()
     losses = [f"loss_{epoch}" for epoch in range(1, 6)]
     margins = [f"margin_{epoch}" for epoch in range(1, 6)]
-    assert list(table) == ["sample_id", "label", *losses, *margins]
+    classes = [f"predicted_class_{epoch}" for epoch in range(1, 6)]
+    assert list(table) == ["sample_id", "label", *losses, *margins, *classes]
     np.testing.assert_array_equal(table[losses], curves.values)
     np.testing.assert_array_equal(table[margins], curves.margins)
+    np.testing.assert_array_equal(table[classes], curves.predicted_classes)
     plain = without_margins(curves).to_dataframe()
     assert list(plain) == ["sample_id", "label", *losses]
 
@@ -337,6 +387,9 @@ def test_the_first_samples():
     first = curves.first(3)
     np.testing.assert_array_equal(first.values, curves.values[:3])
     np.testing.assert_array_equal(first.margins, curves.margins[:3])
+    np.testing.assert_array_equal(
+        first.predicted_classes, curves.predicted_classes[:3]
+    )
     np.testing.assert_array_equal(first.labels, curves.labels[:3])
     assert first.num_classes == curves.num_classes
     assert curves.first(curves.num_samples) is curves
@@ -444,7 +497,7 @@ def test_content_as_saved_is_accepted(tmp_path):
     assert kcn.LossCurves.load(tmp_path / "curves.npz").num_epochs == 3
 
 
-@pytest.mark.parametrize("name", [*content(), "margins"])
+@pytest.mark.parametrize("name", [*content(), "margins", "predicted_classes"])
 def test_pickled_objects_are_not_run(tmp_path, name):
     marker = tmp_path / "marker"
     objects = np.array([_Touch(marker)], dtype=object)
@@ -465,8 +518,9 @@ def test_bare_pickle_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"format_version": np.int64(3)}, "version 2. Received: .*version 3"),
-        ({"format_version": np.int64(1)}, "version 2. Received: .*version 1"),
+        ({"format_version": np.int64(3)}, "version 2, or 3 with .*version 3"),
+        ({"predicted_classes": np.zeros((2, 3), int)}, "of version 2 with"),
+        ({"format_version": np.int64(1)}, "version 2, or .*version 1"),
         ({"format_version": np.ones(2, int)}, "Received: filepath="),
         ({"format_version": None}, "file with .'labels', 'num_classes', 'val"),
         ({"labels": None}, "file with .'format_version', 'num_classes', 'val"),
@@ -480,6 +534,13 @@ def test_bare_pickle_is_not_run(tmp_path):
         ({"margins": np.ones((2, 2))}, r"`margins`.*\(2, 3\).*\(2, 2\)"),
         ({"margins": np.full((2, 3), INF)}, r"filepath.*`margins`.*\+inf"),
         ({"margins": np.full((2, 3), "1")}, "filepath.*`margins`.*numbers"),
+        (
+            {
+                "format_version": np.int64(3),
+                "predicted_classes": np.full((2, 3), 2),
+            },
+            r"filepath.*`predicted_classes`.*Received: \[2, 2\] for",
+        ),
     ],
 )
 def test_other_content(tmp_path, changes, match):

@@ -80,7 +80,7 @@ def probe(
     keras.utils.set_random_seed(3)
     model = model or network(run_eagerly=run_eagerly)
     if recorder is None:
-        recorder = kcn.LossCurveRecorder(record_predictions=True)
+        recorder = kcn.LossCurveRecorder()
     backup = kcn.BackupAndResume(folder, save_freq)
     history = model.fit(
         data(),
@@ -92,8 +92,7 @@ def probe(
     curves = recorder.loss_curves
     left = {"losses": curves.values, "margins": curves.margins}
     left |= {"labels": curves.labels}
-    if recorder.record_predictions:
-        left["predictions"] = recorder.mean_predictions
+    left |= {"predicted_classes": curves.predicted_classes}
     return {**left, **_of_training(model, history)}
 
 

@@ -26,10 +26,11 @@ _NUM_SHADES = 10
 _LEARNED = 0.75
 
 
-def report_page(curves, table, class_names, shown, doubts):
+def report_page(curves, table, class_names, shown, doubts, share, check):
     """The page as a string, of a `label_report` and `ShownSamples`.
 
-    The doubts are what label quality warned of.
+    The doubts are what label quality warned of. `share` is the `ShareOfWrong`
+    by answers, and `check` what `check_page` returns, or None.
     """
     import jinja2
 
@@ -42,8 +43,10 @@ def report_page(curves, table, class_names, shown, doubts):
     )
     environment.filters["hash"] = _policy_hash
     return environment.get_template("report.html.jinja").render(
-        style=_own_file("report.css"),
-        script=_own_file("report.js"),
+        share=share,
+        check=check,
+        style=_own_files("css", check),
+        script=_own_files("js", check),
         version=__version__,
         doubts=doubts,
         pictures=_pictures(curves, table),
@@ -180,9 +183,12 @@ def _pictures(curves, table):
     return pictures
 
 
-def _own_file(name):
-    file = importlib.resources.files(__package__).joinpath(name)
-    return file.read_text("utf-8").strip()
+def _own_files(kind, check):
+    """The page's style or script, with that of its questions where asked."""
+    folder = importlib.resources.files(__package__)
+    parts = ("report", "check_page") if check else ("report",)
+    texts = [folder.joinpath(f"{part}.{kind}").read_text() for part in parts]
+    return "\n".join(texts).strip()
 
 
 def _policy_hash(text):

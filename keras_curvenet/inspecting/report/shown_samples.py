@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_curvenet.inspecting.report.class_summaries import quality_bins
+from keras_curvenet.inspecting.report.thumbnails import LARGEST_SIDE
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_file
 from keras_curvenet.inspecting.report.thumbnails import thumbnail_of_image
 from keras_curvenet.inspecting.sample_images import image_of
@@ -41,14 +42,16 @@ def worst_samples(table, max_samples_per_class, most_samples):
     return worst[:most_samples].sort_values("score", kind="stable")
 
 
-def shown_samples(worst, class_names, file_paths, images, rows):
+def shown_samples(
+    worst, class_names, file_paths, images, rows, largest_side=LARGEST_SIDE
+):
     """`ShownSamples` with thumbnails of images or of files, or with rows."""
     sample_ids = worst["sample_id"].tolist()
     thumbnails = {}
     if images is not None:
-        thumbnails = _thumbnails_of_images(images, sample_ids)
+        thumbnails = _thumbnails_of_images(images, sample_ids, largest_side)
     elif rows is None and file_paths is not None:
-        thumbnails = _thumbnails_of_files(file_paths, sample_ids)
+        thumbnails = _thumbnails_of_files(file_paths, sample_ids, largest_side)
     columns, num_columns_left_out, cells = _cells(rows, sample_ids)
     suggested = worst.get("suggested_label", np.full(len(worst), -1))
     groups = {}
@@ -74,14 +77,14 @@ def shown_samples(worst, class_names, file_paths, images, rows):
     return ShownSamples(groups, columns, num_columns_left_out)
 
 
-def _thumbnails_of_images(images, sample_ids):
+def _thumbnails_of_images(images, sample_ids, largest_side):
     """Dict from sample id to `Thumbnail`; a warning on values like NaN."""
     thumbnails, not_finite = {}, []
     for sample_id in sample_ids:
         image = image_of(images, sample_id)
         if not np.isfinite(image).all():
             not_finite.append(sample_id)
-        thumbnails[sample_id] = thumbnail_of_image(image)
+        thumbnails[sample_id] = thumbnail_of_image(image, largest_side)
     if not_finite:
         warnings.warn(
             f"{len(not_finite)} of {len(thumbnails)} images shown hold values "
@@ -92,13 +95,13 @@ def _thumbnails_of_images(images, sample_ids):
     return thumbnails
 
 
-def _thumbnails_of_files(file_paths, sample_ids):
+def _thumbnails_of_files(file_paths, sample_ids, largest_side):
     """Dict from sample id to `Thumbnail`; a warning counts what is no image."""
     thumbnails, unreadable = {}, []
     for sample_id in sample_ids:
         path = file_paths[sample_id]
         try:
-            thumbnails[sample_id] = thumbnail_of_file(path)
+            thumbnails[sample_id] = thumbnail_of_file(path, largest_side)
         except Exception as error:  # Pillow raises many kinds.
             unreadable.append(f"{path!r} ({error})")
     if unreadable:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_curvenet.inspecting.sample_images import displayable_image
 
-_LARGEST_SIDE = 96
+LARGEST_SIDE = 96
 _LARGEST_SIDE_OF_PNG = 32
 
 # Formats that are pixels only. Pillow would hand others to other programs.
@@ -24,14 +24,14 @@ class Thumbnail(NamedTuple):
     height: int
 
 
-def thumbnail_of_image(image):
+def thumbnail_of_image(image, largest_side=LARGEST_SIDE):
     """The `Thumbnail` of an image as `displayable_image` gives it."""
     from PIL import Image
 
-    return _thumbnail(Image.fromarray(_pixels(image)))
+    return _thumbnail(Image.fromarray(_pixels(image)), largest_side)
 
 
-def thumbnail_of_file(path):
+def thumbnail_of_file(path, largest_side=LARGEST_SIDE):
     """The `Thumbnail` of an image file; an exception where it is none."""
     from PIL import Image
     from PIL import ImageOps
@@ -40,13 +40,14 @@ def thumbnail_of_file(path):
         raise FileNotFoundError("there is no such file")
     with Image.open(path, formats=_FORMATS) as picture:
         # Large files are read at about the size that is needed.
-        picture.draft("RGB", (2 * _LARGEST_SIDE, 2 * _LARGEST_SIDE))
+        picture.draft("RGB", (2 * largest_side, 2 * largest_side))
         picture = ImageOps.exif_transpose(picture)
         if picture.mode[0] in "IF":  # More than 8 bits.
-            return thumbnail_of_image(displayable_image(np.array(picture)))
+            image = displayable_image(np.array(picture))
+            return thumbnail_of_image(image, largest_side)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
-        return _thumbnail(picture)
+        return _thumbnail(picture, largest_side)
 
 
 def data_uri(content, kind):
@@ -70,7 +71,7 @@ def _pixels(image):
     return np.round(255.0 * np.clip(known, 0.0, 1.0)).astype(np.uint8)
 
 
-def _thumbnail(picture):
+def _thumbnail(picture, largest_side):
     from PIL import Image
 
     if picture.mode == "RGBA":
@@ -78,7 +79,7 @@ def _thumbnail(picture):
         picture = Image.alpha_composite(ground, picture)
     if picture.mode != "L":
         picture = picture.convert("RGB")
-    picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    picture.thumbnail((largest_side, largest_side))
     is_small = max(picture.size) <= _LARGEST_SIDE_OF_PNG
     kind = "png" if is_small else "jpeg"
     buffer = io.BytesIO()

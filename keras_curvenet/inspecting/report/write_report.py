@@ -9,10 +9,12 @@ from keras_curvenet.inspecting.given_values import as_class_names
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.label_suspicion import check_curves
 from keras_curvenet.inspecting.report import report_arguments
+from keras_curvenet.inspecting.report.check_page import check_page
 from keras_curvenet.inspecting.report.report_page import report_page
 from keras_curvenet.inspecting.report.report_table import with_names
 from keras_curvenet.inspecting.report.shown_samples import shown_samples
 from keras_curvenet.inspecting.report.shown_samples import worst_samples
+from keras_curvenet.inspecting.share_of_wrong import share_of_wrong_labels
 from keras_curvenet.probing.whole_files import whole_file
 
 # A page of so many thumbnails is still below 10 MB.
@@ -29,6 +31,8 @@ def write_report(
     predictions=None,
     sample_weights=None,
     max_samples_per_class=24,
+    num_labels_to_check=0,
+    checked=None,
 ):
     """Writes a page and a table on a dataset's labels, to hand to others.
 
@@ -47,6 +51,11 @@ def write_report(
     At most 1,000 samples are shown: label issues before others, and each
     class's worst before any class's second. Only they are looked at one by one.
 
+    With `num_labels_to_check` the page begins with samples, spread over the
+    ranking, and asks whether their labels are right. From the answers it
+    estimates how many labels are wrong. The browser keeps them, and saves them
+    as a CSV file for `checked`.
+
     Args:
         curves: `LossCurves` of two epochs or more.
         folder: Path of the folder to write into. It is made where it is not
@@ -64,12 +73,17 @@ def write_report(
         rows: For text, a sequence of strings by sample id; for tabular data, a
             `pandas.DataFrame` whose row positions are the sample ids. Or None.
             Long ones are shortened on the page.
-        predictions: Float `(num_samples, num_classes)`, such as a recorder's
-            `mean_predictions`, for suggested labels, or None.
+        predictions: Float `(num_samples, num_classes)`, probabilities from
+            elsewhere for suggested labels. Or None for the classes that the
+            network predicted in the curves' epochs, where these are known.
         sample_weights: Float `(num_samples,)`, as `sample_weights()` of a
             `CurveWeightedModel` gives them, or None.
         max_samples_per_class: Int >= 1, the largest number of samples shown of
             each class.
+        num_labels_to_check: Int >= 0, how many labels the page asks to check:
+            those of `labels_to_check(curves, num_labels_to_check,
+            checked=checked)`. Defaults to 0.
+        checked: Answers, as `label_quality_scores` takes them, or None.
 
     Returns:
         The path of `report.html`.
@@ -97,6 +111,7 @@ def write_report(
     num_samples = curves.num_samples
     folder = report_arguments.as_folder(folder)
     as_int("max_samples_per_class", max_samples_per_class, 1)
+    as_int("num_labels_to_check", num_labels_to_check, 0)
     names = as_class_names(class_names, curves.num_classes)
     if file_paths is not None:
         file_paths = report_arguments.as_file_paths(file_paths, num_samples)
@@ -106,11 +121,20 @@ def write_report(
         images = report_arguments.as_images(images, num_samples)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        table = label_report(curves, predictions, sample_weights)
+        table = label_report(curves, predictions, sample_weights, checked)
         doubts = list(dict.fromkeys(str(one.message) for one in caught))
         worst = worst_samples(table, max_samples_per_class, _MOST_SAMPLES)
-        shown = shown_samples(worst, names, file_paths, images, rows)
-        page = report_page(curves, table, names, shown, doubts)
+        samples = names, file_paths, images, rows
+        shown = shown_samples(worst, *samples)
+        check = None
+        if num_labels_to_check:
+            check = check_page(
+                curves, num_labels_to_check, checked, table, *samples
+            )
+        share = None
+        if checked is not None:
+            share = share_of_wrong_labels(curves, checked)
+        page = report_page(curves, table, names, shown, doubts, share, check)
     # Each once: curves are read for the table and for a picture.
     for kind, text in dict.fromkeys(
         (one.category, str(one.message)) for one in caught
