@@ -28,7 +28,7 @@ PACKAGES = {  # From the most to the fewest paragraphs.
 NUM_TOKENS = 5000
 SEQUENCE_LENGTH = 40
 _LEAST_WORDS = 8
-_TEST_PER_CLASS = 200
+TEST_PER_CLASS = 200
 
 
 def versions():
@@ -52,8 +52,8 @@ def load():
     rows = {"test": [], "train": []}
     for label, own in enumerate(texts):
         order = np.random.default_rng(0).permutation(len(own))
-        rows["test"] += [(own[i], label) for i in order[:_TEST_PER_CLASS]]
-        rows["train"] += [(own[i], label) for i in order[_TEST_PER_CLASS:]]
+        rows["test"] += [(own[i], label) for i in order[:TEST_PER_CLASS]]
+        rows["train"] += [(own[i], label) for i in order[TEST_PER_CLASS:]]
     vectorization = keras.layers.TextVectorization(NUM_TOKENS, ragged=True)
     vectorization.adapt([text for text, _ in rows["train"]])
     return {

@@ -13,6 +13,7 @@ from keras_curvenet.allocating.allocating_phases import StepProblems
 from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
+from keras_curvenet.allocating.meta_set import default_meta_rate
 from keras_curvenet.allocating.prepared_fit import PreparedBatch
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
@@ -117,6 +118,7 @@ class CurveWeightedModel(keras.Model):
             as_int("meta_batch_size", meta_batch_size, 1)
         self.meta_batch_size = meta_batch_size
         self.meta_optimizer = None
+        self._default_meta_rate = None  # Of the default one, until changed.
         self.meta_loss_tracker = keras.metrics.Mean(name="meta_loss")
         self.mean_weight_tracker = keras.metrics.Mean(name="mean_weight")
         self.sample_size_tracker = EffectiveSampleSize()
@@ -278,8 +280,9 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer: Optimizer of CurveNet, or its name. Defaults to
                 `Adam(1e-5, weight_decay=1e-4)` where CurveNet corrects label
                 quality, with an epsilon of 2e-6 times the base optimizer's
-                learning rate, to which meta gradients are proportional; and
-                to `Adam(1e-3, weight_decay=1e-4)`, the paper's, for others.
+                learning rate, to which meta gradients are proportional; its
+                rate is 3e-4 in a `fit` with `meta_data`. To `Adam(1e-3,
+                weight_decay=1e-4)`, the paper's, for other CurveNets.
             meta_loss: Loss of the meta set, in any form that `loss` may have.
                 Defaults to `loss`; to the plain crossentropy in place of a
                 `LogitAdjustedCrossentropy`, since the meta set is balanced.
@@ -294,6 +297,7 @@ class CurveWeightedModel(keras.Model):
                 "loss=None.",
             )
         super().compile(optimizer, loss, *args, **kwargs)
+        self._default_meta_rate = None
         if meta_optimizer is None:
             corrects_quality = self.curve_net is None or getattr(
                 self.curve_net, "corrects_quality", False
@@ -301,6 +305,8 @@ class CurveWeightedModel(keras.Model):
             meta_optimizer = base_models.default_meta_optimizer(
                 self.optimizer, corrects_quality
             )
+            if corrects_quality:
+                self._default_meta_rate = float(meta_optimizer.learning_rate)
         self.meta_optimizer = base_models.as_meta_optimizer(meta_optimizer)
         base_models.check_meta_loss(meta_loss)
         self._split = split_model(self.base_model, self.top_layers)
@@ -390,6 +396,7 @@ class CurveWeightedModel(keras.Model):
         as_int("initial_epoch", initial_epoch, 0)
         as_bool("trust_changed_labels", trust_changed_labels)
         meta_epochs = fit_arguments.as_meta_epochs(meta_epochs, epochs)
+        self._set_default_meta_rate(meta_data)
         check_strategy(self, "CurveWeightedModel")
         fit_arguments.check_scope(self)
         train = fit_arguments.training_batches(
@@ -433,6 +440,13 @@ class CurveWeightedModel(keras.Model):
         except tf.errors.InvalidArgumentError as error:
             raise_if_about_labels(error)
             raise
+
+    def _set_default_meta_rate(self, meta_data):
+        """Sets CurveNet's rate by its meta set, unless someone else set it."""
+        if self._default_meta_rate == float(self.meta_optimizer.learning_rate):
+            rate = default_meta_rate(meta_data)
+            self.meta_optimizer.learning_rate = rate
+            self._default_meta_rate = float(self.meta_optimizer.learning_rate)
 
     def _build_for(self, spec):
         """Makes all variables that a first step would make while traced."""
@@ -657,13 +671,17 @@ class CurveWeightedModel(keras.Model):
             config["meta_optimizer"] = keras.saving.serialize_keras_object(
                 self.meta_optimizer
             )
+            config["default_meta_rate"] = self._default_meta_rate
             config["meta_loss"] = keras.saving.serialize_keras_object(
                 self.compiled_losses.meta_loss
             )
         return config
 
     def compile_from_config(self, config):
+        config = dict(config)
+        default_meta_rate = config.pop("default_meta_rate", None)
         self.compile(**keras.saving.deserialize_keras_object(config))
+        self._default_meta_rate = default_meta_rate
         self._build_optimizers()
 
 

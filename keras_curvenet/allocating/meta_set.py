@@ -25,6 +25,15 @@ _BATCH_SIZE = 32
 # At most one in so many right labels of a class is held out.
 _HELD_OUT_OF = 10
 
+# CurveNet's learning rates where it corrects label quality. A meta set that is
+# chosen by curves knows little that the label quality does not.
+_RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 3e-4
+
+
+def default_meta_rate(meta_data):
+    """CurveNet's learning rate for a meta set that is given, or chosen."""
+    return _RATE_IF_CHOSEN if meta_data is None else _RATE_IF_GIVEN
+
 
 def meta_set(meta_data, train, loss_curves, checked, batch_size, num_classes):
     """The meta set that is given, or the samples that the curves trust.

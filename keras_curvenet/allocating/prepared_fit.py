@@ -26,7 +26,6 @@ from keras_curvenet.inspecting.checked_labels import CheckedLabels
 from keras_curvenet.inspecting.checked_labels import as_answers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 from keras_curvenet.probing.class_predictions import are_logits
 from keras_curvenet.probing.distributed_data import refuse_different_data
@@ -43,9 +42,9 @@ _BLOCK = 65536
 # Curves that take more are kept on the disk.
 _MOST_BYTES = 2**28
 
-# How far weights start below the label quality, in logits, where wrong labels
-# were memorized.
-_MOST_CAUTION = 2.0
+# How far weights start below the label quality, in logits: a wrong label that
+# is kept does more harm than a right one that is lost.
+_CAUTION = 2.0
 
 # Margins of diverged networks would outweigh all else.
 _LARGEST_MARGIN = 20.0
@@ -59,8 +58,8 @@ class PreparedCurves:
         curves: Float32 `(num_samples, curve_length)`: losses relative to the
             class, and margins beside them where there are any.
         labels: Int64 `(num_samples,)`, the observed class; -1 where unseen.
-        start: Float32 `(num_samples,)`, the logit at which weights start: that
-            of the label quality, or less where wrong labels were memorized.
+        start: Float32 `(num_samples,)`, the logit at which weights start: less
+            than that of the label quality.
         may_be_memorized: Bool, whether the curves don't show that wrong labels
             stayed unlearned by the network that was probed.
     """
@@ -85,10 +84,8 @@ def prepared_curves(loss_curves, reads_margins=True, checked=None):
     """`PreparedCurves` of `LossCurves`, with their margins or without."""
     curves = _centered_rows(loss_curves, reads_margins)
     scores = label_quality_scores(loss_curves, checked)
-    looks_wrong = scores < 0.5
-    caution = _MOST_CAUTION * memorized_share(loss_curves, looks_wrong)
-    start = quality_logits(scores, lowered_by=caution)
-    stayed = wrong_labels_stayed_unlearned(loss_curves, looks_wrong)
+    start = quality_logits(scores, lowered_by=_CAUTION)
+    stayed = wrong_labels_stayed_unlearned(loss_curves, scores < 0.5)
     return PreparedCurves(curves, loss_curves.labels, start, not stayed)
 
 

@@ -17,14 +17,22 @@ from keras_curvenet.probing.loss_curves import LossCurves
 
 _Array = npt.NDArray[Any]
 
-# How much of what the samples of a class have in common is taken out. Nothing
-# of it makes rare classes look wrong, all of it hides wrong labels where they
-# are most of a class.
-_CLASS_SHARE = 1.0 / 3.0
+# How much of its class's mean is subtracted from a sample's evidence. Nothing
+# of it makes hard and rare classes look wrong, all of it hides wrong labels
+# where they are most of a class.
+_CLASS_SHARE = 0.2
+
+# A class's mean counts as this many more samples of the mean of all classes.
+_SHRINKAGE = 2.0
 
 # A class that is predicted less often than this share of its labels is hardly
 # learned: of its labels, no more are taken for wrong than of all.
 _HARDLY_LEARNED = 0.1
+
+# Of all samples, so many times the share of wrong labels is possible that the
+# surest part has.
+_SUREST = 0.1
+_MOST_BEYOND_SUREST = 2.0
 
 # Two readings of how many labels are wrong differ widely beyond this.
 _WIDE_RANGE = 0.25
@@ -58,14 +66,11 @@ class LabelSuspicion(NamedTuple):
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     """How suspicious every label is, from margins where there are any.
 
-    The evidence of an epoch is the margin m as tanh(-m / 2), the difference of
-    two probabilities, so that no single epoch outweighs the others. A network
-    predicts rare classes too rarely, so their margins are raised first
-    (`_rarity`). Suspicion is the mean over the epochs. How many are wrong says
-    `_share_of_wrong`.
-
-    Of losses alone, suspicion is the mean loss, less a part of the class's
-    mean, and those are suspects that are in the upper of two groups.
+    The evidence of an epoch is the loss, or the margin m as tanh(-m / 2): the
+    difference of two probabilities, so that no single epoch outweighs the
+    others. Suspicion is its mean over the epochs, less a part of the class's
+    mean. `_share_of_wrong` says how many are wrong; of losses alone, those are
+    that are in the upper of two groups.
     """
     check_curves(curves)
     # Curves do not change, and many functions ask: the answer stays with them.
@@ -122,67 +127,55 @@ def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
     values = np.full(curves.num_samples, np.nan)
     if not seen.any():
         return LabelSuspicion(values, 0, (np.nan, np.nan))
+    labels = curves.labels[seen]
+    relative = _relative(_mean_evidence(curves)[seen], labels)
     if curves.margin_columns is None:
-        values[seen] = _mean_loss(curves)[seen]
-        num_suspects = _num_high_losses(values[seen])
+        values[seen] = relative
+        num_suspects = _num_high_losses(relative)
         return LabelSuspicion(values, num_suspects, (np.nan, np.nan))
-    evidence, hardly_learned = _mean_evidence(curves)
     share, share_range = _share_of_wrong(curves)
+    hardly_learned = _hardly_learned(curves)
     values[seen], num_suspects = _spared(
-        evidence[seen], share, curves.labels[seen], hardly_learned
+        relative, share, labels, hardly_learned
     )
     _warn(curves, share, share_range, hardly_learned)
     return LabelSuspicion(values, num_suspects, share_range)
 
 
-def _mean_loss(curves: LossCurves) -> _Array:
-    """Each sample's mean loss, less a part of its class's."""
+def _mean_evidence(curves: LossCurves) -> _Array:
+    """Float64 `(num_samples,)`, the mean over the epochs."""
+    has_margins = curves.margin_columns is not None
     total = np.zeros(curves.num_samples)
-    for loss in curves.loss_columns:
-        statistics = curves.statistics_of(loss)
-        means = statistics.class_means[np.maximum(curves.labels, 0)]
-        total += statistics.filled(loss, curves.labels) - _CLASS_SHARE * means
+    for column in curves.margin_columns or curves.loss_columns:
+        against = -column if has_margins else column
+        filled = curves.statistics_of(against).filled(against, curves.labels)
+        total += np.tanh(filled / 2.0) if has_margins else filled
     return total / curves.num_epochs
 
 
-def _mean_evidence(curves: LossCurves) -> tuple[_Array, npt.NDArray[np.bool_]]:
-    """Each label's mean evidence, and which classes are hardly learned.
+def _relative(values: _Array, labels: npt.NDArray[np.int64]) -> _Array:
+    """Values less a share of the class's mean."""
+    sums = np.bincount(labels, values) + _SHRINKAGE * values.mean()
+    means: _Array = sums / (np.bincount(labels) + _SHRINKAGE)
+    return values - _CLASS_SHARE * means[labels]
 
-    A class is if it is predicted for few of its samples in the last half.
+
+def _hardly_learned(curves: LossCurves) -> npt.NDArray[np.bool_]:
+    """Bool `(num_classes,)`: which are predicted for few of their samples.
+
+    In the last half of the epochs. Where predicted classes are not recorded,
+    those count that are the given label.
     """
-    evidence = np.zeros(curves.num_samples)
     predicted, given = np.zeros((2, curves.num_classes), np.int64)
-    for epoch in range(curves.num_epochs):
-        rarity, now_predicted, now_given = _rarity(curves, epoch)
-        column = curves.margin_columns[epoch]  # type: ignore[index]
-        filled = curves.statistics_of(-column).filled(-column, curves.labels)
-        evidence += np.tanh((filled + rarity[curves.labels]) / 2.0)
-        if epoch >= curves.num_epochs // 2:
-            predicted += now_predicted
-            given += now_given
-    return evidence / curves.num_epochs, predicted < _HARDLY_LEARNED * given
-
-
-def _rarity(curves: LossCurves, epoch: int) -> tuple[_Array, _Array, _Array]:
-    """By how much an epoch's margins of each class are too low, and counts.
-
-    A part of the logarithm of how often the class is predicted, relative to
-    how often it is given; both counts have one added (Laplace's rule). Where
-    predicted classes are not recorded, predictions of given labels are counted
-    alone.
-
-    Returns:
-        Float32 `(num_classes,)`, and both counts as ints.
-    """
-    margins = curves.margin_columns[epoch]  # type: ignore[index]
-    given = _counts(curves, curves.labels[~np.isnan(margins)])
-    if curves.predicted_columns is None:
-        predicted = _counts(curves, curves.labels[margins > 0.0])
-    else:
-        classes = curves.predicted_columns[epoch]
-        predicted = _counts(curves, classes[classes >= 0])
-    logarithms = np.log((predicted + 1.0) / (given + 1.0))
-    return np.float32(_CLASS_SHARE * logarithms), predicted, given
+    for epoch in range(curves.num_epochs // 2, curves.num_epochs):
+        margins = curves.margin_columns[epoch]  # type: ignore[index]
+        given += _counts(curves, curves.labels[~np.isnan(margins)])
+        if curves.predicted_columns is None:
+            predicted += _counts(curves, curves.labels[margins > 0.0])
+        else:
+            classes = curves.predicted_columns[epoch]
+            predicted += _counts(curves, classes[classes >= 0])
+    return predicted < _HARDLY_LEARNED * given
 
 
 def _counts(curves: LossCurves, classes: _Array) -> npt.NDArray[np.int64]:
@@ -194,40 +187,52 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
 
     Each sample decides for its label or against it: by how many epochs more the
     network predicts the label than the other class it predicts most, times how
-    sure it is (the mean probability of the likeliest class). Of the first half
-    of the epochs, before wrong labels are memorized. Where predicted classes
-    are not recorded, by how much the label is likelier than any other class.
+    sure it is (the mean probability of the likelier one). Of the first half of
+    the epochs, before wrong labels are memorized. Where predicted classes are
+    not recorded, by how much the label is likelier than any other class.
 
     What decides against labels, of all samples, is the least that is wrong: no
     label is where the network is undecided. The most has as many wrong ones
     among the undecided as among the decided. Between both rates, the geometric
     mean is taken for the undecided.
+
+    Hard samples are undecided, too. But a network is seldom sure of them, so
+    that at most twice as many are taken for wrong as it contradicts among the
+    samples it is surest of (of few samples, one more is counted).
     """
     half = curves.num_epochs // 2
-    for_label, surest, count = np.zeros((3, curves.num_samples))
+    own, others, count = np.zeros((3, curves.num_samples))
     for loss, margin in zip(
         curves.loss_columns[:half],
         curves.margin_columns[:half],  # type: ignore[index]
         strict=True,
     ):
-        own = np.nan_to_num(np.exp(-loss))
+        own += np.nan_to_num(np.exp(-loss))
         with np.errstate(invalid="ignore"):  # Both infinite: nothing is known.
-            others = np.nan_to_num(np.exp(np.minimum(-loss - margin, 0.0)))
-        for_label += own - others
-        surest += np.maximum(own, others)
+            of_other = np.exp(np.minimum(-loss - margin, 0.0))
+        others += np.nan_to_num(of_other)
         count += ~np.isnan(margin)
+    seen = count > 0
+    own, others = own[seen] / count[seen], others[seen] / count[seen]
+    if not own.size:
+        return 0.0, (0.0, 0.0)
+    surest = np.maximum(own, others)
+    decisions = own - others
     if curves.predicted_columns is not None:
-        votes = class_votes(curves, slice(0, half))
-        for_label = (votes.given - votes.other) / np.maximum(votes.seen, 1)
-        for_label *= surest
-    decisions = for_label[count > 0] / count[count > 0]
+        given, other, _, num = class_votes(curves, slice(0, half))
+        decisions = ((given - other) / np.maximum(num, 1))[seen] * surest
     against = float(np.maximum(-decisions, 0.0).sum())
     decided = float(np.abs(decisions).sum())
     if against == 0.0:
         return 0.0, (0.0, 0.0)
     least, most = against / decisions.size, against / decided
     undecided = 1.0 - decided / decisions.size
-    return least + undecided * np.sqrt(least * most), (least, most)
+    share = least + undecided * np.sqrt(least * most)
+    is_sure = surest >= np.quantile(surest, 1.0 - _SUREST)
+    contradicted = np.count_nonzero(others[is_sure] > own[is_sure])
+    limit = (contradicted + 1) / (np.count_nonzero(is_sure) + 2)
+    share = min(share, _MOST_BEYOND_SUREST * limit)
+    return share, (min(least, share), most)
 
 
 def _spared(

@@ -1,4 +1,4 @@
-"""How far a probe's network memorized wrong labels."""
+"""Whether a probe's network memorized wrong labels."""
 
 from collections.abc import Sequence
 
@@ -7,34 +7,11 @@ import numpy.typing as npt
 
 from keras_curvenet.probing.loss_curves import LossCurves
 
-# Labels whose mean likelihood rose by this were memorized.
-_PLAIN_RISE = 0.05
+# By how much the mean likelihood of labels rises that are memorized.
+_RISE = 0.025
 
-# A network that half memorized wrong labels keeps them, and where this few look
-# wrong, it may have memorized the others.
-_HALF_MEMORIZED = 0.5
+# Where fewer labels look wrong, the network may have memorized the others.
 _LEAST_THAT_TELL = 0.05
-
-
-def memorized_share(
-    curves: LossCurves, looks_wrong: npt.NDArray[np.bool_]
-) -> float:
-    """How far the labels that look wrong were memorized in the end.
-
-    As a network learns what is right, the likelihood that it gives to wrong
-    labels falls. It rises, from the second quarter of the epochs to the last,
-    only where the network learns them one by one, which it then goes on to do
-    in training.
-
-    In [0, 1]: 0 where the mean likelihood does not rise, 1 where it does by
-    0.05 or more; 0 of losses without margins, which may be no crossentropies.
-    """
-    columns, size = curves.loss_columns, curves.num_epochs
-    if curves.margin_columns is None or not looks_wrong.any():
-        return 0.0
-    early = _mean_likelihood(columns[size // 4 : size // 2 or 1], looks_wrong)
-    late = _mean_likelihood(columns[3 * size // 4 :], looks_wrong)
-    return float(np.clip(np.nan_to_num(late - early) / _PLAIN_RISE, 0.0, 1.0))
 
 
 def wrong_labels_stayed_unlearned(
@@ -42,12 +19,21 @@ def wrong_labels_stayed_unlearned(
 ) -> bool:
     """Whether the curves show wrong labels, and that they were not learned.
 
+    As a network learns what is right, the likelihood that it gives to wrong
+    labels falls. It rises, from the second quarter of the epochs to the last,
+    only where the network learns them one by one, which it then goes on to do
+    in training.
+
     Where hardly a label looks wrong, none may be, or the network may have
-    memorized all; and losses without margins do not tell either.
+    memorized all. Losses without margins may be no crossentropies, and do not
+    tell.
     """
     if curves.margin_columns is None or looks_wrong.mean() < _LEAST_THAT_TELL:
         return False
-    return memorized_share(curves, looks_wrong) < _HALF_MEMORIZED
+    columns, size = curves.loss_columns, curves.num_epochs
+    early = _mean_likelihood(columns[size // 4 : size // 2 or 1], looks_wrong)
+    late = _mean_likelihood(columns[3 * size // 4 :], looks_wrong)
+    return not late - early > _RISE
 
 
 def _mean_likelihood(

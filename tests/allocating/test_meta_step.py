@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
+from weighted_models import eager
+from weighted_models import fit
 from weighted_models import one_linear_step
 
 import keras_curvenet as kcn
@@ -60,6 +62,32 @@ def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
     assert meta_optimizer.epsilon == pytest.approx(epsilon)
     assert float(meta_optimizer.learning_rate) == pytest.approx(1e-5)
     assert meta_optimizer.weight_decay == 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:Class.*fewer than 20 samples")
+def test_the_default_rate_is_by_the_meta_set(tmp_path):
+    weighted = eager(curve_net=None, meta_optimizer=None)
+    rates = []
+    for meta_data in (None, tiny_models.meta_dataset(), None):
+        fit(weighted, meta_data=meta_data, epochs=1)
+        rates.append(float(weighted.meta_optimizer.learning_rate))
+    weighted.save(tmp_path / "weighted.keras")
+    loaded = keras.models.load_model(tmp_path / "weighted.keras")
+    fit(loaded, epochs=1)
+    rates.append(float(loaded.meta_optimizer.learning_rate))
+    assert rates == pytest.approx([1e-5, 3e-4, 1e-5, 3e-4])
+
+
+def test_a_rate_that_is_set_stays():
+    own = eager(curve_net=None, meta_optimizer=keras.optimizers.Adam(1e-5))
+    changed = eager(curve_net=None, meta_optimizer=None)
+    changed.meta_optimizer.learning_rate = 1e-4
+    published = eager(meta_optimizer=None)  # Its CurveNet corrects nothing.
+    rates = []
+    for weighted in (own, changed, published):
+        fit(weighted, epochs=1)
+        rates.append(float(weighted.meta_optimizer.learning_rate))
+    assert rates == pytest.approx([1e-5, 1e-4, 1e-3])
 
 
 @pytest.mark.parametrize("top_layers", [1, None])

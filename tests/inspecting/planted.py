@@ -24,11 +24,10 @@ def curves_of(sizes, noise_rate=0.25, seed=0, num_epochs=20):
 def unclear_curves():
     """Curves that do not tell how many labels are wrong.
 
-    One group of margins, as from a network that is unsure early on and knows
-    all labels at the end.
+    Those of a network that is unsure: of ten classes, the label and another one
+    are together about as likely as all the rest.
     """
     rng = np.random.default_rng(0)
-    level = rng.normal(size=(1000, 1))
-    margins = level + np.where(np.arange(20) < 10, 0.5, 8.0)
-    losses = np.log1p(np.exp(-margins))
-    return kcn.LossCurves(losses, np.arange(1000) % 2, 2, margins)
+    margins = rng.normal(0.3, 1.0, (1000, 1)) + np.zeros(20)
+    losses = np.log1p(np.exp(-margins) + 4.0 * np.exp(-margins / 2.0))
+    return kcn.LossCurves(losses, np.arange(1000) % 10, 10, margins)

@@ -1,10 +1,9 @@
-"""How far wrong labels were memorized, by hand."""
+"""Whether wrong labels were memorized, by hand."""
 
 import numpy as np
 import pytest
 
 import keras_curvenet as kcn
-from keras_curvenet.inspecting.memorization import memorized_share
 from keras_curvenet.inspecting.memorization import wrong_labels_stayed_unlearned
 
 LOOKS_WRONG = np.arange(6) < 2
@@ -24,38 +23,16 @@ def curves_of(early, late, with_margins=True):
 
 
 @pytest.mark.parametrize(
-    ("late", "share"),
-    [(0.05, 0.0), (0.1, 0.0), (0.125, 0.5), (0.15, 1.0), (0.9, 1.0)],
-)
-def test_by_how_much_the_likelihood_rises(late, share):
-    curves = curves_of(0.1, late)
-    assert memorized_share(curves, LOOKS_WRONG) == pytest.approx(
-        share, abs=1e-5
-    )
-
-
-def test_other_labels_do_not_count():
-    assert memorized_share(curves_of(0.1, 0.9), ~LOOKS_WRONG) == 0.0
-
-
-def test_no_label_looks_wrong():
-    assert memorized_share(curves_of(0.1, 0.9), np.zeros(6, bool)) == 0.0
-
-
-def test_losses_without_margins_may_be_no_crossentropies():
-    curves = curves_of(0.1, 0.9, with_margins=False)
-    assert memorized_share(curves, LOOKS_WRONG) == 0.0
-
-
-@pytest.mark.parametrize(
     ("late", "expected"),
     [(0.05, True), (0.124, True), (0.126, False), (0.9, False)],
 )
-def test_wrong_labels_stayed_unlearned(late, expected):
-    assert (
-        wrong_labels_stayed_unlearned(curves_of(0.1, late), LOOKS_WRONG)
-        is expected
-    )
+def test_by_how_much_the_likelihood_rises(late, expected):
+    curves = curves_of(0.1, late)
+    assert wrong_labels_stayed_unlearned(curves, LOOKS_WRONG) is expected
+
+
+def test_other_labels_do_not_count():
+    assert wrong_labels_stayed_unlearned(curves_of(0.1, 0.9), ~LOOKS_WRONG)
 
 
 @pytest.mark.parametrize(("num_wrong", "expected"), [(4, False), (5, True)])
@@ -71,26 +48,19 @@ def test_a_few_that_stay_unlearned_do_not_tell(num_wrong, expected):
     )
 
 
-def test_losses_without_margins_do_not_tell_what_stays_unlearned():
+def test_losses_without_margins_may_be_no_crossentropies():
     curves = curves_of(0.1, 0.1, with_margins=False)
     assert wrong_labels_stayed_unlearned(curves, LOOKS_WRONG) is False
 
 
-def test_samples_without_a_loss_do_not_count():
-    whole = curves_of(0.1, 0.125)
+@pytest.mark.parametrize(("late", "expected"), [(0.124, True), (0.126, False)])
+def test_samples_without_a_loss_do_not_count(late, expected):
+    whole = curves_of(0.1, late)
     values, margins = whole.values.copy(), whole.margins.copy()
     values[0, 15:], margins[0, 15:] = np.nan, np.nan
     values[1, 7], margins[1, 7] = np.nan, np.nan
     curves = kcn.LossCurves(values, whole.labels, 1, margins)
-    assert memorized_share(curves, LOOKS_WRONG) == pytest.approx(0.5, abs=1e-5)
-
-
-def test_no_late_epoch_has_them():
-    whole = curves_of(0.1, 0.9)
-    values, margins = whole.values.copy(), whole.margins.copy()
-    values[:2, 15:], margins[:2, 15:] = np.nan, np.nan
-    curves = kcn.LossCurves(values, whole.labels, 1, margins)
-    assert memorized_share(curves, LOOKS_WRONG) == 0.0
+    assert wrong_labels_stayed_unlearned(curves, LOOKS_WRONG) is expected
 
 
 @pytest.mark.parametrize("num_epochs", [2, 3, 4, 7])
@@ -101,4 +71,4 @@ def test_any_number_of_epochs(num_epochs):
         np.zeros(4, int),
         margins=np.zeros((4, num_epochs)),
     )
-    assert memorized_share(curves, np.ones(4, bool)) == 1.0
+    assert not wrong_labels_stayed_unlearned(curves, np.ones(4, bool))
