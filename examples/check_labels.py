@@ -79,8 +79,8 @@ def probe(x, labels):
 """
 ## Which labels, and the answers
 
-`labels_to_check` spreads them over the ranking and the classes. With the answers
-so far, it asks on. A person would answer on a page:
+`labels_to_check` spreads them over the ranking and the classes. With the
+answers so far, it asks on. A person would answer on a page:
 
 ```python
 kcn.write_report(curves, "checked", images=x, num_labels_to_check=50)
