@@ -58,7 +58,7 @@ def checked_noise_rates(
     weights = _sampling_weights(layers_of_ranking(scores), ids)
     more = sums(labels[ids], weights * (~checked.is_right - wrong[ids]))
     more /= sums(labels[ids], weights) + _NUM_ANSWERS_OF_CLASS
-    return np.clip(rates + more, 0.0, 1.0)
+    return np.asarray(np.clip(rates + more, 0.0, 1.0))
 
 
 def _probabilities(
