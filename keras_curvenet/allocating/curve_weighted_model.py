@@ -44,11 +44,15 @@ class CurveWeightedModel(keras.Model):
     """Trains a base model on samples weighted by what their curves say.
 
     CurveNet gives each sample a weight: how far its label is trusted. Weights
-    start at the label quality; a small trusted *meta set* then tells CurveNet
-    how to change them. As far as a label is not trusted, what the network
-    itself predicts stands in (`soft_labels`), and logit adjustment keeps rare
-    classes from being neglected (`balance_classes`). `as_published` makes the
-    paper's method. Deploy the base model; `compile` it to `evaluate` it alone.
+    start by the label quality; a small trusted *meta set* then tells
+    CurveNet how to change them. Clean `meta_data` lets it mend what label
+    quality missed; where that found the wrong labels, little is left to add.
+    Without `meta_data`, curves choose the meta set, and CurveNet adds next to
+    nothing to the label quality. As far as a label is not trusted, what the
+    network itself predicts stands in (`soft_labels`), and logit adjustment
+    keeps rare classes from being neglected (`balance_classes`). `as_published`
+    makes the paper's method. Deploy the base model; `compile` it to `evaluate`
+    it alone.
 
     Reference: [Jiang et al., 2022](https://arxiv.org/abs/2201.00849); [Shu et
     al., 2023](https://arxiv.org/abs/2202.05613), soft labels.
