@@ -11,7 +11,7 @@ from keras_curvenet.inspecting.ranking_layers import layer_counts
 from keras_curvenet.inspecting.ranking_layers import layers_of_ranking
 
 # The scores before any answer count as much as so many answers.
-_NUM_PRIOR_ANSWERS = 2.0
+_NUM_PRIOR_ANSWERS = 4.0
 
 # Without an answer, nothing is surer than this.
 _LEAST_PROBABLE = 0.05
