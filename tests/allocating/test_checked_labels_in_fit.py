@@ -130,3 +130,13 @@ def test_answers_that_do_not_fit():
     weighted = eager(linear, curve_net=None, loss=LOSS)
     with pytest.raises(ValueError, match="`checked`.*sample id 120"):
         fit(weighted, x, labels, curves, {120: True})
+
+
+def test_curve_net_learns_as_of_a_clean_set_where_all_of_it_was_found_right():
+    x, labels, curves = data(size=600)
+    rates = []
+    for num_right in (30, 60):  # Of 20 a class.
+        weighted = eager(linear, curve_net=None, loss=LOSS, meta_optimizer=None)
+        fit(weighted, x, labels, curves, dict.fromkeys(range(num_right), True))
+        rates.append(float(weighted.meta_optimizer.learning_rate))
+    assert rates == pytest.approx([1e-5, 3e-4])
