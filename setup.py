@@ -8,14 +8,15 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = {}
 exec((ROOT / "keras_curvenet" / "version.py").read_text(), VERSION)
 
+CHECKING = ["scikit-learn"]
 EXAMPLES = [
+    *CHECKING,
     "absl-py",
     "importlib_resources",  # tensorflow-datasets imports it undeclared.
     "jinja2",
     "matplotlib",
     "pandas",
     "pillow",
-    "scikit-learn",
     "tensorboard",
     "tensorflow-datasets",
 ]
@@ -27,6 +28,7 @@ TEST = [
     "hypothesis",
     "keras-tuner",
     "mypy",
+    "playwright",
     "pre-commit",
     "pytest",
     "pytest-xdist",
@@ -59,6 +61,7 @@ setuptools.setup(
         "tensorflow>=2.18,<2.22",
     ],
     extras_require={
+        "checking": CHECKING,
         "examples": EXAMPLES,
         "docs": DOCS,
         "test": TEST,

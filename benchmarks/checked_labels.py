@@ -32,6 +32,9 @@ flags.DEFINE_string("output", None, "JSON file for every probe's figures.")
 NUM_ANSWERS = (50, 100)
 WRONG_ANSWERS = (0.0, 0.05)
 
+# Draws of which the log loss is measured, which takes longer.
+NUM_LOG_LOSSES = 10
+
 
 class Figures(NamedTuple):
     """What is measured of a probe, or means of it over some.
@@ -76,45 +79,53 @@ def measured(curves, is_wrong, num_answers, wrong_answers, draws):
     """The `Figures` of a probe."""
     found = len(kcn.find_label_issues(curves)) / len(is_wrong)
     wrong = float(is_wrong.mean())
+    answers = [
+        drawn(curves, is_wrong, num_answers, wrong_answers, seed)
+        for seed in range(draws)
+    ]
+    shares = [shares_of(curves, wrong, checked) for checked in answers]
+    losses = [
+        log_losses(curves, is_wrong, checked)
+        for checked in answers[:NUM_LOG_LOSSES]
+    ]
     return Figures(
         wrong,
         abs(found - wrong),
-        *np.mean(
-            [
-                drawn(curves, is_wrong, num_answers, wrong_answers, seed)
-                for seed in range(draws)
-            ],
-            axis=0,
-        ).tolist(),
+        *np.mean(shares, axis=0).tolist(),
+        *np.mean(losses, axis=0).tolist(),
     )
 
 
 def drawn(curves, is_wrong, num_answers, wrong_answers, seed):
-    """The last of the `Figures`, from `off` on, of one draw."""
+    """Dict of answers."""
     rng = np.random.default_rng(seed)
     asked = kcn.labels_to_check(curves, num_answers, seed=seed)
     errs = rng.uniform(size=len(asked)) < wrong_answers
     is_right = is_wrong[asked] == errs
-    checked = dict(zip(asked.tolist(), is_right.tolist(), strict=True))
+    return dict(zip(asked.tolist(), is_right.tolist(), strict=True))
+
+
+def shares_of(curves, wrong, checked):
+    """Of the `Figures`, those from `off` to `width`."""
     share, lower, upper = kcn.share_of_wrong_labels(curves, checked)
-    wrong = is_wrong.mean()
-    others = np.setdiff1d(np.arange(len(is_wrong)), asked)
+    is_held = float(lower <= wrong <= upper)
+    return abs(share - wrong), share - wrong, is_held, upper - lower
+
+
+def log_losses(curves, is_wrong, checked):
+    """Of the `Figures`, the last."""
+    share = kcn.share_of_wrong_labels(curves, checked).share
+    others = np.setdiff1d(np.arange(len(is_wrong)), list(checked))
     scores = kcn.label_quality_scores(curves, checked)[others]
-    estimate = (share * len(asked) + 1.0) / (len(asked) + 2.0)
-    return (
-        abs(share - wrong),
-        share - wrong,
-        float(lower <= wrong <= upper),
-        upper - lower,
-        *[
-            log_loss(
-                is_wrong[others],
-                np.broadcast_to(probabilities, len(others)),
-                labels=[False, True],
-            )
-            for probabilities in (1.0 - scores, wrong, estimate)
-        ],
-    )
+    estimate = (share * len(checked) + 1.0) / (len(checked) + 2.0)
+    return [
+        log_loss(
+            is_wrong[others],
+            np.broadcast_to(probabilities, len(others)),
+            labels=[False, True],
+        )
+        for probabilities in (1.0 - scores, is_wrong.mean(), estimate)
+    ]
 
 
 def measured_folder(folder, draws):

@@ -161,6 +161,14 @@ def test_a_guide_ends_with_a_table(script, tmp_path):
     assert str(path) in printed
 
 
+def test_check_labels(tmp_path):
+    printed = run("check_labels.py", f"--output_dir={tmp_path}")
+    rows = re.findall(r"^ +(\d+) +(0\.\d{3})", printed, re.MULTILINE)
+    assert [int(num_answers) for num_answers, _ in rows] == [0, 10, 25, 50, 100]
+    assert abs(float(rows[-1][1]) - 0.315) < 0.06
+    assert 'id="check"' in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize("script", ["fine_tuning.py", "own_train_step.py"])
 def test_a_guide_ends_with_a_picture(script, tmp_path):
     path = tmp_path / "picture.png"

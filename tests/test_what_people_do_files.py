@@ -505,7 +505,7 @@ def test_time_is_linear_in_classes(name, curves_of_many_classes):
         began = time.process_time()
         MANY_CLASSES[name](curves_of_many_classes)
         # A mask of all samples for each class takes 20 s.
-        assert time.process_time() - began < 2.0
+        assert time.process_time() - began < 5.0
     assert all(len(str(one.message)) < 250 for one in caught)
 
 
@@ -553,6 +553,7 @@ LONG_VALUES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.* do not tell how many")
 @pytest.mark.parametrize("name", LONG_VALUES)
 def test_a_message_is_short_whatever_was_given(name):
     with pytest.raises((TypeError, ValueError)) as error:

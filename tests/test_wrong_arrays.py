@@ -149,7 +149,7 @@ WRONG_USES = {
         ),
         ValueError,
         "argument `margins`",
-        "Received: margins of sample id(s) [2].",
+        "Received: others for sample id(s) [2].",
     ),
     "curves load none": (
         lambda: kcn.LossCurves.load(folder() + "/no.npz"),
@@ -382,7 +382,9 @@ WRONG_USES = {
         "Received: weights of shape ().",
     ),
     "plots issues": (
-        lambda: kcn.plots.plot_label_issues(curves(), images=x[:3]),
+        lambda: kcn.plots.plot_label_issues(
+            kcn.LossCurves(np.eye(24, 6) * 9.0, y), images=x[:0]
+        ),
         ValueError,
         "argument `images`",
         "Received: images without it.",

@@ -378,8 +378,9 @@ class CurveWeightedModel(keras.Model):
                 them. Weights start at the probabilities that these give, at
                 those of right and wrong labels where it is known; where the
                 right class is known, it is trained on. Of the meta set, labels
-                that were found right are chosen first. None for no answers,
-                or those of an earlier `fit`.
+                that were found right are chosen first; where it has no others,
+                CurveNet learns as fast as from a given one. None for no
+                answers, or those of an earlier `fit`.
             class_weight: Not supported, since the weight of a sample is
                 learned from its curve and its class.
             **kwargs: As in `keras.Model.fit`.
@@ -400,7 +401,6 @@ class CurveWeightedModel(keras.Model):
         as_int("initial_epoch", initial_epoch, 0)
         as_bool("trust_changed_labels", trust_changed_labels)
         meta_epochs = fit_arguments.as_meta_epochs(meta_epochs, epochs)
-        self._set_default_meta_rate(meta_data)
         check_strategy(self, "CurveWeightedModel")
         fit_arguments.check_scope(self)
         train = fit_arguments.training_batches(
@@ -427,6 +427,7 @@ class CurveWeightedModel(keras.Model):
                 trusts_changed_labels=trust_changed_labels,
                 checked=checked,
             )
+            self._set_default_meta_rate(meta_data)
             self._build_for(train.dataset.element_spec)
         self.train_function, self._is_frozen = None, False
         phases = AllocatingPhases(meta_epochs, trust_changed_labels)
@@ -448,7 +449,9 @@ class CurveWeightedModel(keras.Model):
     def _set_default_meta_rate(self, meta_data):
         """Sets CurveNet's rate by its meta set, unless someone else set it."""
         if self._default_meta_rate == float(self.meta_optimizer.learning_rate):
-            rate = default_meta_rate(meta_data)
+            rate = default_meta_rate(
+                meta_data, self.meta_sample_ids, self.prepared.checked
+            )
             self.meta_optimizer.learning_rate = rate
             self._default_meta_rate = float(self.meta_optimizer.learning_rate)
 

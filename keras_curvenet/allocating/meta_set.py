@@ -30,9 +30,21 @@ _HELD_OUT_OF = 10
 _RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 3e-4
 
 
-def default_meta_rate(meta_data):
-    """CurveNet's learning rate for a meta set that is given, or chosen."""
-    return _RATE_IF_CHOSEN if meta_data is None else _RATE_IF_GIVEN
+def default_meta_rate(meta_data, sample_ids, checked):
+    """CurveNet's learning rate for a meta set that is given, or chosen.
+
+    A chosen one that someone found right as a whole is as good as given.
+
+    Args:
+        meta_data: As of `fit`.
+        sample_ids: Int64 ids of the meta set, or None where it is given.
+        checked: `CheckedLabels`, or None.
+    """
+    is_clean = meta_data is not None
+    if not is_clean and sample_ids is not None and checked is not None:
+        right = checked.sample_ids[checked.is_right]
+        is_clean = bool(np.isin(sample_ids, right).all())
+    return _RATE_IF_GIVEN if is_clean else _RATE_IF_CHOSEN
 
 
 def meta_set(meta_data, train, loss_curves, checked, batch_size, num_classes):

@@ -11,7 +11,7 @@ from keras_curvenet.inspecting.ranking_layers import layer_counts
 from keras_curvenet.inspecting.ranking_layers import layers_of_ranking
 
 # The scores before any answer count as much as so many answers.
-_NUM_PRIOR_ANSWERS = 2.0
+_NUM_PRIOR_ANSWERS = 4.0
 
 # Without an answer, nothing is surer than this.
 _LEAST_PROBABLE = 0.05
@@ -58,7 +58,7 @@ def checked_noise_rates(
     weights = _sampling_weights(layers_of_ranking(scores), ids)
     more = sums(labels[ids], weights * (~checked.is_right - wrong[ids]))
     more /= sums(labels[ids], weights) + _NUM_ANSWERS_OF_CLASS
-    return np.clip(rates + more, 0.0, 1.0)
+    return np.asarray(np.clip(rates + more, 0.0, 1.0))
 
 
 def _probabilities(

@@ -31,7 +31,7 @@ def label_quality_scores(
     probabilities.
 
     They become probabilities by answers on a few labels: a logistic regression
-    on the ranking, in which the scores without answers count as two more. What
+    on the ranking, in which the scores without answers count as four more. What
     was checked has 0 or 1.
 
     Args:

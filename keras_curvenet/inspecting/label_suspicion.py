@@ -35,7 +35,7 @@ _SUREST = 0.1
 _MOST_BEYOND_SUREST = 2.0
 
 # Two readings of how many labels are wrong differ widely beyond this.
-_WIDE_RANGE = 0.25
+_WIDE_RANGE = 0.4
 
 # Where losses do not fall into two groups (the share of `two_groups` is below
 # this), a sample is suspect only if it is far out as well: this many
@@ -56,11 +56,13 @@ class LabelSuspicion(NamedTuple):
         num_suspects: Int, how many of the highest are probably wrong.
         share_range: Tuple of floats, the least and the most that may be wrong,
             as shares of the samples; NaN of losses alone.
+        doubts: Tuple of strings, what the curves do not tell.
     """
 
     values: npt.NDArray[np.float64]
     num_suspects: int
-    share_range: tuple[float, float]
+    share_range: tuple[float, float] = (np.nan, np.nan)
+    doubts: tuple[str, ...] = ()
 
 
 def label_suspicion(curves: LossCurves) -> LabelSuspicion:
@@ -77,6 +79,8 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     answers: dict[str, LabelSuspicion] = vars(curves)
     if "_label_suspicion" not in answers:
         answers["_label_suspicion"] = _label_suspicion(curves)
+        for doubt in answers["_label_suspicion"].doubts:
+            warnings.warn(doubt, stacklevel=3)
     return answers["_label_suspicion"]
 
 
@@ -126,20 +130,20 @@ def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
     seen = ~never_seen(columns)
     values = np.full(curves.num_samples, np.nan)
     if not seen.any():
-        return LabelSuspicion(values, 0, (np.nan, np.nan))
+        return LabelSuspicion(values, 0)
     labels = curves.labels[seen]
     relative = _relative(_mean_evidence(curves)[seen], labels)
     if curves.margin_columns is None:
         values[seen] = relative
         num_suspects = _num_high_losses(relative)
-        return LabelSuspicion(values, num_suspects, (np.nan, np.nan))
+        return LabelSuspicion(values, num_suspects)
     share, share_range = _share_of_wrong(curves)
     hardly_learned = _hardly_learned(curves)
     values[seen], num_suspects = _spared(
         relative, share, labels, hardly_learned
     )
-    _warn(curves, share, share_range, hardly_learned)
-    return LabelSuspicion(values, num_suspects, share_range)
+    doubts = _doubts(curves, share, share_range, hardly_learned)
+    return LabelSuspicion(values, num_suspects, share_range, doubts)
 
 
 def _mean_evidence(curves: LossCurves) -> _Array:
@@ -260,32 +264,32 @@ def _spared(
     return values, int(np.count_nonzero(values > threshold))
 
 
-def _warn(
+def _doubts(
     curves: LossCurves,
     share: float,
     share_range: tuple[float, float],
     hardly_learned: npt.NDArray[np.bool_],
-) -> None:
-    """Warns of what the curves do not tell."""
+) -> tuple[str, ...]:
+    """What the curves do not tell, in words."""
+    doubts = []
     least, most = share_range
     if most - least > _WIDE_RANGE:
-        warnings.warn(
+        doubts.append(
             f"{curves} do not tell how many labels are wrong: between "
             f"{least:.0%} and {most:.0%}. {share:.0%} is taken. Hard samples "
             "and wrong labels look alike while a network is unsure. Probe for "
-            "more epochs if it was still learning, or pass `noise_rate` if you "
-            "know.",
-            stacklevel=5,
+            "more epochs if it was still learning, or look at fifty labels: "
+            "`labels_to_check` chooses them, and `checked` takes the answers."
         )
     if hardly_learned.any():
         classes = listed(np.flatnonzero(hardly_learned).tolist())
-        warnings.warn(
+        doubts.append(
             f"The network predicts hardly any sample as class(es) {classes}: "
             "it has not learned them, and tells neither which of their labels "
             "are wrong nor which other samples are theirs. Probe for more "
-            "epochs, or with a loss that counts rare classes more.",
-            stacklevel=5,
+            "epochs, or with a loss that counts rare classes more."
         )
+    return tuple(doubts)
 
 
 def _num_high_losses(suspicion: _Array) -> int:

@@ -107,4 +107,4 @@ def _spread_over_classes(
     sample_ids = rng.permutation(sample_ids)
     by_class = np.argsort(curves.labels[sample_ids], kind="stable")
     places = np.arange(size) * len(sample_ids) + rng.integers(len(sample_ids))
-    return sample_ids[by_class[places // size]]
+    return np.asarray(sample_ids[by_class[places // size]])

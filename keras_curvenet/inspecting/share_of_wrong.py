@@ -1,6 +1,7 @@
 """How many labels are wrong, by answers on a few: a stratified estimate."""
 
 import math
+import warnings
 from typing import Any
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from keras_curvenet.inspecting.checked_labels import CheckedLabels
 from keras_curvenet.inspecting.checked_labels import as_answers
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.ranking_layers import NUM_LAYERS
 from keras_curvenet.inspecting.ranking_layers import layer_counts
 from keras_curvenet.inspecting.ranking_layers import layers_of_ranking
 from keras_curvenet.probing.loss_curves import LossCurves
@@ -17,6 +19,9 @@ from keras_curvenet.probing.loss_curves import LossCurves
 # A layer whose answers all agree is not taken for pure: its rate counts the
 # share of all layers as this many more answers. The page's script has it, too.
 _SHRINKAGE = 0.5
+
+# Answers from layers with fewer of the samples are no sample of all.
+_LEAST_COVERED = 0.5
 
 # The quantile of a normal distribution that leaves 2.5 % above it.
 _QUANTILE = 1.959964
@@ -78,7 +83,18 @@ def share_of_wrong_labels(curves: LossCurves, checked: Any) -> ShareOfWrong:
     """
     answers = as_answers(checked, curves)
     layers = layers_of_ranking(label_quality_scores(curves))
-    return stratified_share(answer_counts(layers, answers))
+    counts = answer_counts(layers, answers)
+    is_answered = counts.num_answers > 0
+    covered = counts.num_samples[is_answered].sum() / counts.num_samples.sum()
+    if covered < _LEAST_COVERED:
+        warnings.warn(
+            f"The answers are from {np.count_nonzero(is_answered)} of "
+            f"{NUM_LAYERS} layers of the ranking, with {covered:.0%} of the "
+            "samples. It is taken that the others are like the nearest of "
+            "these. Ask `labels_to_check(curves, checked=checked)`, too.",
+            stacklevel=2,
+        )
+    return stratified_share(counts)
 
 
 def answer_counts(

@@ -12,6 +12,9 @@ from weighted_models import weighted_model
 
 import keras_curvenet as kcn
 
+# Random margins tell nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:.* do not tell how many")
+
 
 def test_one_step_without_normalization_by_hand():
     # loss_i = (theta * x_i - y_i)^2 at theta = 0, x = (1, 2), y = (1, -1):

@@ -11,6 +11,7 @@ from weighted_models import fit
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
+from keras_curvenet.allocating.prepared_fit import prepared_curves
 
 # Weights act.
 
@@ -332,8 +333,8 @@ def test_class_frequencies_are_those_of_the_latest_curves():
         values = np.random.default_rng(seed).uniform(size=(24, 6))
         curves = kcn.LossCurves(values, y)
         history = fit(weighted, loss_curves=curves, epochs=1)
-        counts = np.bincount(y, kcn.label_quality_scores(curves))
-        adjusted = predicted * counts
+        start = prepared_curves(curves).start.astype("float64")
+        adjusted = predicted * np.bincount(y, 1.0 / (1.0 + np.exp(-start)))
         adjusted /= adjusted.sum(axis=1, keepdims=True)
         expected = -np.log(adjusted[np.arange(24), y]).mean()
         assert history["loss"][0] == pytest.approx(expected, rel=1e-4)

@@ -28,6 +28,6 @@ def unclear_curves():
     are together about as likely as all the rest.
     """
     rng = np.random.default_rng(0)
-    margins = rng.normal(0.3, 1.0, (1000, 1)) + np.zeros(20)
+    margins = rng.normal(0.0, 1.0, (1000, 1)) + np.zeros(20)
     losses = np.log1p(np.exp(-margins) + 4.0 * np.exp(-margins / 2.0))
     return kcn.LossCurves(losses, np.arange(1000) % 10, 10, margins)

@@ -69,7 +69,7 @@ def suspicion_of(curves):
 def test_suspicion_of_losses_by_hand():
     # Of each class's mean, with two samples of the mean of all, a fifth.
     losses = [[3.0, 1.0], [1.0, 1.0], [2.0, 4.0]]
-    values, _, share_range = suspicion_of(kcn.LossCurves(losses, [0, 0, 1]))
+    values, _, share_range, _ = suspicion_of(kcn.LossCurves(losses, [0, 0, 1]))
     means = np.array([7.0 / 4.0, 7.0 / 4.0, 7.0 / 3.0])
     np.testing.assert_allclose(values, [2.0, 1.0, 3.0] - means / 5.0)
     assert np.isnan(share_range).all()

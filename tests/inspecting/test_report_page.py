@@ -286,6 +286,8 @@ def test_warning_of_label_quality_is_on_the_page(tmp_path):
     (warning,) = page.all(css_class="warning")
     assert str(caught[0].message) in warning.text
     assert caught[0].filename.endswith("report_pages.py")  # Who called.
+    # The least and the most that may be wrong.
+    assert "The curves allow 6.9 % to 53.1 %." in page.text
 
 
 def learned_curves(share):

@@ -78,3 +78,11 @@ def test_share_of_curves():
     )
     assert abs(share - 0.25) < 0.05
     assert 0.15 < lower < 0.25 < upper < 0.35
+
+
+def test_answers_on_the_worst_alone():
+    curves, is_wrong = planted.curves_of([200, 200])
+    worst = kcn.find_label_issues(curves, noise_rate=0.1)
+    checked = {i: not is_wrong[i] for i in worst}
+    with pytest.warns(UserWarning, match="from 2 of 10 layers.* 12% of the"):
+        kcn.share_of_wrong_labels(curves, checked)

@@ -21,8 +21,12 @@ from interrupted import probe
 import keras_curvenet as kcn
 from keras_curvenet.probing import whole_files
 
-# The tiny data has too few samples for a whole meta set.
-pytestmark = pytest.mark.filterwarnings("ignore:Class.es. .* have fewer")
+# The tiny data has too few samples for a whole meta set, and tells little.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Class.es. .* have fewer",
+    "ignore:.* do not tell how many",
+    "ignore:The network predicts hardly any",
+)
 
 STAGES = pytest.mark.parametrize("train", [probe, allocate])
 

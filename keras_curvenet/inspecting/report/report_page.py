@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_curvenet.inspecting import plots
 from keras_curvenet.inspecting.label_quality import label_quality_scores
+from keras_curvenet.inspecting.label_suspicion import label_suspicion
 from keras_curvenet.inspecting.report.class_summaries import class_summaries
 from keras_curvenet.inspecting.report.class_summaries import num_below
 from keras_curvenet.inspecting.report.thumbnails import data_uri
@@ -76,12 +77,14 @@ def _numbers(curves, table, class_names, groups):
     shown = [sample for group in groups.values() for sample in group]
     issues = seen[seen["is_issue"]]
     predicted = share_predicted(curves, label_quality_scores(curves) >= 0.5)
+    share_range = label_suspicion(curves).share_range
     return {
         "num_samples": curves.num_samples,
         "num_epochs": curves.num_epochs,
         "num_seen": len(seen),
         "num_issues": len(issues),
         "share_predicted": predicted if predicted < _LEARNED else None,
+        "share_range": share_range if share_range[1] > 0.0 else None,
         "num_classes": num_classes,
         "num_classes_left_out": num_classes - len(classes),
         "has_names": any(c["name"] != str(c["label"]) for c in classes),

@@ -8,6 +8,7 @@ from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.given_values import as_class_names
 from keras_curvenet.inspecting.label_report import label_report
 from keras_curvenet.inspecting.label_suspicion import check_curves
+from keras_curvenet.inspecting.label_suspicion import label_suspicion
 from keras_curvenet.inspecting.report import report_arguments
 from keras_curvenet.inspecting.report.check_page import check_page
 from keras_curvenet.inspecting.report.report_page import report_page
@@ -122,7 +123,7 @@ def write_report(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         table = label_report(curves, predictions, sample_weights, checked)
-        doubts = list(dict.fromkeys(str(one.message) for one in caught))
+        doubts = label_suspicion(curves).doubts
         worst = worst_samples(table, max_samples_per_class, _MOST_SAMPLES)
         samples = names, file_paths, images, rows
         shown = shown_samples(worst, *samples)
