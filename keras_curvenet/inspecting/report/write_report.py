@@ -90,7 +90,8 @@ def write_report(
         The path of `report.html`.
 
     Raises:
-        ImportError: If jinja2, matplotlib, pandas or Pillow is not installed.
+        ImportError: If jinja2, matplotlib, pandas or Pillow is not installed,
+            or with `checked` scikit-learn.
         TypeError: If an argument is of another kind. Nothing is written.
         ValueError: If an argument does not fit the curves, images are no
             images (nothing is written), or the folder can't be written into.
