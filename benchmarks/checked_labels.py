@@ -3,9 +3,9 @@
 Answers are read from the true labels, some of them wrongly. On a folder of
 `probe_zoo.py` or `real_probes.py`:
 
-    python benchmarks/checked_labels.py --probes=zoo --draws=20 \
+    python benchmarks/checked_labels.py --probes=zoo --draws=5 \
         --output=benchmarks/results/checked_labels_zoo.json
-    python benchmarks/checked_labels.py --probes=real --draws=500 --each \
+    python benchmarks/checked_labels.py --probes=real --draws=100 --each \
         --output=benchmarks/results/checked_labels_real.json
 """
 
