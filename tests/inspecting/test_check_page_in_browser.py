@@ -12,7 +12,11 @@ import pytest
 import keras_curvenet as kcn
 from keras_curvenet.inspecting.checked_labels import as_checked_labels
 
-pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed."),
+]
 
 NUM_ASKED = 50
 
@@ -23,7 +27,7 @@ def browser():
 
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-background-networking"],
         )
         yield launched
