@@ -151,6 +151,16 @@ WRONG_USES = {
         "argument `margins`",
         "Received: others for sample id(s) [2].",
     ),
+    "curves predicted classes of unseen": (
+        lambda: kcn.LossCurves(
+            np.where([[0], [0], [1], [0], [0], [0]], np.nan, values),
+            [0, 0, -1, 0, 0, 0],
+            predicted_classes=np.zeros(values.shape, int),
+        ),
+        ValueError,
+        "argument `predicted_classes`",
+        "Received: predicted_classes of sample id(s) [2].",
+    ),
     "curves load none": (
         lambda: kcn.LossCurves.load(folder() + "/no.npz"),
         FileNotFoundError,

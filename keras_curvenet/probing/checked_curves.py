@@ -147,7 +147,7 @@ def refuse_predictions_of_unseen(
             raise invalid_value(
                 argument,
                 f"{nothing} for samples never seen, whose label is -1",
-                f"others for sample id(s) {unseen[bad][:3].tolist()}. Give "
+                f"{argument} of sample id(s) {unseen[bad][:3].tolist()}. Give "
                 f"these a label, or {nothing}.",
             )
 
