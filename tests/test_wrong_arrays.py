@@ -149,7 +149,7 @@ WRONG_USES = {
         ),
         ValueError,
         "argument `margins`",
-        "Received: others for sample id(s) [2].",
+        "Received: margins of sample id(s) [2].",
     ),
     "curves predicted classes of unseen": (
         lambda: kcn.LossCurves(
