@@ -310,7 +310,8 @@ class CurveWeightedModel(keras.Model):
                 self.optimizer, corrects_quality
             )
             if corrects_quality:
-                self._default_meta_rate = float(meta_optimizer.learning_rate)
+                rate = meta_optimizer.learning_rate.numpy()
+                self._default_meta_rate = float(rate)
         self.meta_optimizer = base_models.as_meta_optimizer(meta_optimizer)
         base_models.check_meta_loss(meta_loss)
         self._split = split_model(self.base_model, self.top_layers)
@@ -448,12 +449,15 @@ class CurveWeightedModel(keras.Model):
 
     def _set_default_meta_rate(self, meta_data):
         """Sets CurveNet's rate by its meta set, unless someone else set it."""
-        if self._default_meta_rate == float(self.meta_optimizer.learning_rate):
-            rate = default_meta_rate(
+        if self._default_meta_rate is None:
+            return
+        optimizer = self.meta_optimizer
+        if self._default_meta_rate == float(optimizer.learning_rate.numpy()):
+            optimizer.learning_rate = default_meta_rate(
                 meta_data, self.meta_sample_ids, self.prepared.checked
             )
-            self.meta_optimizer.learning_rate = rate
-            self._default_meta_rate = float(self.meta_optimizer.learning_rate)
+            rate = float(optimizer.learning_rate.numpy())
+            self._default_meta_rate = rate
 
     def _build_for(self, spec):
         """Makes all variables that a first step would make while traced."""
