@@ -390,6 +390,7 @@ def test_ids_index_a_table(form):
 
 @few_samples
 @pytest.mark.filterwarnings("ignore:.* do not tell how many")
+@pytest.mark.filterwarnings("ignore:The network predicts hardly any")
 def test_ids_of_a_part_of_a_table():
     train = kcn.with_sample_ids((FEATURES[4:8], LABELS[4:8]), ids=[4, 5, 6, 7])
     recorded = probe(train.batch(2))
