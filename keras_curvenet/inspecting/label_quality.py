@@ -15,7 +15,7 @@ from keras_curvenet.inspecting.label_suspicion import LabelSuspicion
 from keras_curvenet.inspecting.label_suspicion import label_suspicion
 from keras_curvenet.probing.loss_curves import LossCurves
 
-# Typical scores are then about 0.02 and 0.98. Sample weights start there.
+# Typical scores are then about 0.02 and 0.98.
 _LOGIT_GAP = 8.0
 
 
@@ -24,11 +24,10 @@ def label_quality_scores(
 ) -> npt.NDArray[np.float64]:
     """How probably each sample's label is right.
 
-    By the mean margin of each label, with those of classes raised that the
-    network predicts too rarely; or by the mean loss, where there are no
-    margins. Scores are below 0.5 for the samples that `find_label_issues`
-    finds. They rank samples and say where weights start, and are no calibrated
-    probabilities.
+    By the mean margin of each label (or the mean loss, where there are no
+    margins), less a part of its class's mean. Scores are below 0.5 for the
+    samples that `find_label_issues` finds. They rank samples and say where
+    weights start, and are no calibrated probabilities.
 
     They become probabilities by answers on a few labels: a logistic regression
     on the ranking, in which the scores without answers count as four more. What
