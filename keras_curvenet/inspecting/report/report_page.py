@@ -190,8 +190,8 @@ def _own_files(kind, check):
     """The page's style or script, with that of its questions where asked."""
     folder = importlib.resources.files(__package__)
     parts = ("report", "check_page") if check else ("report",)
-    texts = [folder.joinpath(f"{part}.{kind}").read_text() for part in parts]
-    return "\n".join(texts).strip()
+    files = [folder.joinpath(f"{part}.{kind}") for part in parts]
+    return "\n".join(file.read_text("utf-8") for file in files).strip()
 
 
 def _policy_hash(text):
