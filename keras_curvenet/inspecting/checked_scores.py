@@ -30,7 +30,8 @@ def checked_scores(
             for samples that were never seen.
         checked: `CheckedLabels` with one answer or more.
     """
-    probabilities = _probabilities(scores, checked)
+    weights = _sampling_weights(scores, checked)
+    probabilities = _probabilities(scores, checked, weights)
     probabilities[checked.sample_ids] = checked.is_right
     return probabilities
 
@@ -50,19 +51,21 @@ def checked_noise_rates(
     def sums(classes: npt.NDArray[np.int64], values: Any) -> Any:
         return np.bincount(classes, values, minlength=num_classes)
 
-    wrong = 1.0 - _probabilities(scores, checked)
+    weights = _sampling_weights(scores, checked)
+    wrong = 1.0 - _probabilities(scores, checked, weights)
     seen = ~np.isnan(scores)
     counts = np.bincount(labels[seen], minlength=num_classes)
     rates = sums(labels[seen], wrong[seen]) / np.maximum(counts, 1)
     ids = checked.sample_ids
-    weights = _sampling_weights(layers_of_ranking(scores), ids)
     more = sums(labels[ids], weights * (~checked.is_right - wrong[ids]))
     more /= sums(labels[ids], weights) + _NUM_ANSWERS_OF_CLASS
     return np.asarray(np.clip(rates + more, 0.0, 1.0))
 
 
 def _probabilities(
-    scores: npt.NDArray[np.float64], checked: CheckedLabels
+    scores: npt.NDArray[np.float64],
+    checked: CheckedLabels,
+    weights: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """How probably each label is right, in the order of the scores.
 
@@ -75,8 +78,6 @@ def _probabilities(
     )
     places = _logits_of_places(scores)
     ids, size = checked.sample_ids, len(checked.sample_ids)
-    layers = layers_of_ranking(scores)
-    weights = _sampling_weights(layers, ids)
     prior = scores[ids].clip(_LEAST_PROBABLE, 1.0 - _LEAST_PROBABLE)
     prior_weights = weights * _NUM_PRIOR_ANSWERS / size
     fit = linear_model.LogisticRegression(C=1e6, max_iter=1000).fit(
@@ -107,9 +108,11 @@ def _logits_of_places(
 
 
 def _sampling_weights(
-    layers: npt.NDArray[np.int64], sample_ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64], checked: CheckedLabels
 ) -> npt.NDArray[np.float64]:
     """How many samples an answer stands for, relative to the mean."""
-    num_answers = np.maximum(layer_counts(layers[sample_ids]), 1)
-    weights = (layer_counts(layers) / num_answers)[layers[sample_ids]]
+    layers = layers_of_ranking(scores)
+    answered = layers[checked.sample_ids]
+    num_answers = np.maximum(layer_counts(answered), 1)
+    weights = (layer_counts(layers) / num_answers)[answered]
     return np.asarray(weights / weights.mean())
