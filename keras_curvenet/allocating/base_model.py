@@ -4,6 +4,7 @@ import functools
 import warnings
 
 import keras
+import numpy as np
 
 from keras_curvenet.checked_arguments import invalid_type
 from keras_curvenet.checked_arguments import invalid_value
@@ -24,6 +25,10 @@ _OWN_FIT = (
 
 # Epsilon of the default meta optimizer for a virtual step of rate 1.
 _EPSILON_PER_RATE = 2e-6
+
+# Its learning rates where label quality is corrected. A meta set that is chosen
+# by curves knows little that the label quality does not.
+_RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 3e-4
 
 
 def check_built(argument, layer, layer_class):
@@ -212,7 +217,26 @@ def default_meta_optimizer(optimizer, corrects_quality=True):
     if not corrects_quality:
         return keras.optimizers.Adam(1e-3, weight_decay=1e-4)
     epsilon = _EPSILON_PER_RATE * _largest_rate(optimizer) or 1e-7
-    return keras.optimizers.Adam(1e-5, weight_decay=1e-4, epsilon=epsilon)
+    return keras.optimizers.Adam(
+        _RATE_IF_CHOSEN, weight_decay=1e-4, epsilon=epsilon
+    )
+
+
+def default_meta_rate(meta_data, sample_ids, checked):
+    """Its learning rate for a meta set that is given, or chosen.
+
+    A chosen one that someone found right as a whole is as good as given.
+
+    Args:
+        meta_data: As of `fit`.
+        sample_ids: Int64 ids of the meta set, or None where it is given.
+        checked: `CheckedLabels`, or None.
+    """
+    is_clean = meta_data is not None
+    if not is_clean and sample_ids is not None and checked is not None:
+        right = checked.sample_ids[checked.is_right]
+        is_clean = bool(np.isin(sample_ids, right).all())
+    return _RATE_IF_GIVEN if is_clean else _RATE_IF_CHOSEN
 
 
 def _largest_rate(optimizer):

@@ -13,7 +13,6 @@ from keras_curvenet.allocating.allocating_phases import StepProblems
 from keras_curvenet.allocating.allocating_phases import without_invalid_inputs
 from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
-from keras_curvenet.allocating.meta_set import default_meta_rate
 from keras_curvenet.allocating.prepared_fit import PreparedBatch
 from keras_curvenet.allocating.prepared_fit import prepared_fit
 from keras_curvenet.allocating.running_predictions import quality_scores
@@ -453,7 +452,7 @@ class CurveWeightedModel(keras.Model):
             return
         optimizer = self.meta_optimizer
         if self._default_meta_rate == float(optimizer.learning_rate.numpy()):
-            optimizer.learning_rate = default_meta_rate(
+            optimizer.learning_rate = base_models.default_meta_rate(
                 meta_data, self.meta_sample_ids, self.prepared.checked
             )
             rate = float(optimizer.learning_rate.numpy())

@@ -25,27 +25,6 @@ _BATCH_SIZE = 32
 # At most one in so many right labels of a class is held out.
 _HELD_OUT_OF = 10
 
-# CurveNet's learning rates where it corrects label quality. A meta set that is
-# chosen by curves knows little that the label quality does not.
-_RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 3e-4
-
-
-def default_meta_rate(meta_data, sample_ids, checked):
-    """CurveNet's learning rate for a meta set that is given, or chosen.
-
-    A chosen one that someone found right as a whole is as good as given.
-
-    Args:
-        meta_data: As of `fit`.
-        sample_ids: Int64 ids of the meta set, or None where it is given.
-        checked: `CheckedLabels`, or None.
-    """
-    is_clean = meta_data is not None
-    if not is_clean and sample_ids is not None and checked is not None:
-        right = checked.sample_ids[checked.is_right]
-        is_clean = bool(np.isin(sample_ids, right).all())
-    return _RATE_IF_GIVEN if is_clean else _RATE_IF_CHOSEN
-
 
 def meta_set(meta_data, train, loss_curves, checked, batch_size, num_classes):
     """The meta set that is given, or the samples that the curves trust.
