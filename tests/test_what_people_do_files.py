@@ -505,7 +505,7 @@ def test_time_is_linear_in_classes(name, curves_of_many_classes):
         began = time.process_time()
         MANY_CLASSES[name](curves_of_many_classes)
         # A mask of all samples for each class takes 20 s.
-        assert time.process_time() - began < 5.0
+        assert time.process_time() - began < 2.0
     assert all(len(str(one.message)) < 250 for one in caught)
 
 

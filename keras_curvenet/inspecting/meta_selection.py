@@ -91,8 +91,10 @@ def select_meta_samples(
         sure, others = members[is_sure[members]], pool[~is_sure[pool]]
         num_sure = min(samples_per_class, len(sure))
         num_others = min(samples_per_class - num_sure, len(others))
-        chosen.append(rng.choice(sure, num_sure, replace=False))
-        chosen.append(rng.choice(others, num_others, replace=False))
+        if num_sure:
+            chosen.append(rng.choice(sure, num_sure, replace=False))
+        if num_others:
+            chosen.append(rng.choice(others, num_others, replace=False))
     if suspect:
         warnings.warn(
             f"All samples of class(es) {listed(suspect)} look wrongly "

@@ -216,8 +216,7 @@ def test_thousands_of_images_open_at_once(tab, tmp_path):
     begun = time.perf_counter()
     tab.goto(f"file://{path}")
     assert tab.locator(".question").first.is_visible()
-    # Two seconds where nothing else runs.
-    assert time.perf_counter() - begun < 6.0
+    assert time.perf_counter() - begun < 2.0
 
 
 def test_what_is_read_aloud(data, tab, tmp_path):
