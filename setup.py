@@ -65,7 +65,7 @@ setuptools.setup(
         "examples": EXAMPLES,
         "docs": DOCS,
         "test": TEST,
-        "benchmarks": [*EXAMPLES, "cleanlab"],
+        "benchmarks": [*EXAMPLES, "cleanlab", "tqdm"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -35,25 +35,18 @@ class BiasedData:
         return self.labels != self.true_labels
 
     @property
-    def in_tail(self):
-        """Bool `(num_samples,)`: whose label is of the rarer half."""
-        return self.labels >= self.num_classes // 2
-
-    @property
-    def num_outputs(self):
-        """Int: outputs of a network; one where there are two classes."""
-        return 1 if self.num_classes == 2 else self.num_classes
+    def is_rare(self):
+        """Bool `(num_classes,)`: the rarest third of the true classes."""
+        counts = np.bincount(self.true_labels, minlength=self.num_classes)
+        return counts.argsort().argsort() < max(1, self.num_classes // 3)
 
 
-def biased(data, settings, imbalance_by, meta_per_class, seed):
+def biased(data, task, seed):
     """Makes data noisy and long-tailed.
 
     Args:
         data: `CleanData`.
-        settings: `Settings`, for how noisy and how long-tailed.
-        imbalance_by: `"true"` or `"given"`: whose labels' classes are
-            long-tailed. Those of people where there are such.
-        meta_per_class: Int, clean meta samples of each class.
+        task: `Task`, for how noisy and how long-tailed.
         seed: Int.
     """
     labels = data.labels
@@ -65,7 +58,7 @@ def biased(data, settings, imbalance_by, meta_per_class, seed):
         held_out_from = np.setdiff1d(rows, trainable)
     order = np.random.default_rng(seed).permutation(held_out_from)
     held_out, start = [], 0
-    for size in (meta_per_class, settings.validation_per_class):
+    for size in (task.meta_per_class, task.validation_per_class):
         of_classes = [
             order[labels[order] == label][start : start + size]
             for label in range(num_classes)
@@ -73,23 +66,23 @@ def biased(data, settings, imbalance_by, meta_per_class, seed):
         held_out.append(np.concatenate(of_classes))
         start += size
     rest = np.setdiff1d(trainable, np.concatenate(held_out))
-    of_tail = data.given_labels if imbalance_by == "given" else labels
-    kept = rest[
-        kcn.datasets.long_tailed_indices(
-            of_tail[rest],
-            settings.imbalance_factor,
-            settings.max_per_class,
-            seed=seed,
-        )
-    ]
-    kept = np.random.default_rng(seed).permutation(kept)
+    if task.imbalance_factor is not None:
+        rest = rest[
+            kcn.datasets.long_tailed_indices(
+                labels[rest],
+                task.imbalance_factor,
+                task.max_per_class,
+                seed=seed,
+            )
+        ]
+    kept = np.random.default_rng(seed).permutation(rest)
     if data.given_labels is not None:
         noisy = data.given_labels[kept]
     else:
         noisy = kcn.datasets.corrupt_labels(
             labels[kept],
-            settings.noise_rate,
-            settings.noise_kind,
+            task.noise_rate,
+            task.noise_kind,
             num_classes,
             seed=seed,
         )

@@ -2,19 +2,32 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable
 
 import docstrings
 import numpy as np
+import pandas as pd
 import tensorflow_datasets as tfds
+from absl import flags
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.datasets import load_breast_cancer
 from sklearn.datasets import load_digits
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "people_labels",
+    None,
+    "Folder of what people labelled: cifar10_human.npz, mobilenet_human.npz, "
+    "and the like. RESULTS.md says where to get them.",
+)
 
 _CIFAR_MEAN = np.array([0.4914, 0.4822, 0.4465], np.float32)
 _CIFAR_DEVIATION = np.array([0.247, 0.2435, 0.2616], np.float32)
 _DIGIT_TEST, _DIGIT_HELD_OUT = 40, 25  # Images of each digit.
 _TRAIN_PAIRS, _TEST_PAIRS, _HELD_OUT_PAIRS = 100, 20, 40  # Of each class.
 _CANCER_TEST = 60  # Of each class.
+_NUM_WORDS = 3000
 
 
 def scaled(images):
@@ -47,20 +60,6 @@ class CleanData:
     prepared: Callable = lambda inputs: inputs
 
 
-def load(dataset, noise_kind=None, human_labels=None):
-    """The clean data of a name: of `LOADERS`, or of a TFDS image dataset.
-
-    Args:
-        dataset: String.
-        noise_kind, human_labels: See `human`, whose they are.
-    """
-    if dataset == "human":
-        return human(noise_kind, human_labels)
-    if dataset in LOADERS:
-        return LOADERS[dataset]()
-    return images(dataset)
-
-
 @functools.cache
 def images(name):
     """An image dataset of TFDS that has a training and a test split."""
@@ -88,8 +87,16 @@ def half_of_classes(data, remainder):
     return dataclasses.replace(data, inputs=inputs, labels=labels, test=test)
 
 
+def people_file(name):
+    """Path of a file in the folder of people's labels."""
+    if FLAGS.people_labels is None:
+        raise ValueError(f"{name} is needed: give --people_labels=FOLDER.")
+    (path,) = pathlib.Path(FLAGS.people_labels).glob(f"**/{name}")
+    return path
+
+
 @functools.cache
-def human(kind, path):
+def human(kind):
     """CIFAR-10 with what people said half of its training images show.
 
     Reference: [Wei et al., 2022](https://arxiv.org/abs/2110.12088), whose
@@ -97,15 +104,13 @@ def human(kind, path):
 
     Args:
         kind: `"worse"` (40 % wrong), `"random"` (17 %), `"aggregate"` (9 %).
-        path: Path of an `.npz` with `row`, the images' places in TFDS's
-            training split, `true_label`, and `worse_label` and the like.
     """
     data = images("cifar10_jpeg")
-    with np.load(path) as file:
+    with np.load(people_file("cifar10_human.npz")) as file:
         rows = file["row"]
         true, given = file["true_label"], file[f"{kind}_label"]
     if (data.labels[rows] != true).any():
-        raise ValueError(f"The rows of {path} are not those of cifar10_jpeg.")
+        raise ValueError("The rows of people's labels are of other images.")
     given_labels = data.labels.copy()
     given_labels[rows] = given
     return dataclasses.replace(
@@ -114,6 +119,65 @@ def human(kind, path):
         given_labels=given_labels,
         prepared=standardized,
     )
+
+
+@functools.cache
+def frozen_features(kind):
+    """What a MobileNet makes of images that people labelled, as of `human`.
+
+    The training images are long-tailed already.
+    """
+    with np.load(people_file("mobilenet_human.npz")) as file:
+        mean, deviation = file["train"].mean(0), file["train"].std(0) + 1e-6
+        train, clean, test = (
+            ((file[name] - mean) / deviation).astype(np.float32)
+            for name in ("train", "clean", "test")
+        )
+        true, given, of_clean, of_test = (
+            file[name].astype(np.int64)
+            for name in (
+                "true_label",
+                f"{kind}_label",
+                "clean_label",
+                "test_label",
+            )
+        )
+    return CleanData(
+        np.concatenate([train, clean]),
+        np.concatenate([true, of_clean]),
+        (test, of_test),
+        for_training=np.arange(len(train)),
+        given_labels=np.concatenate([given, of_clean]),
+    )
+
+
+@functools.cache
+def ag_news():
+    """News whose topics people named."""
+    return _texts("ag_news_people_train.csv.gz", "ag_news_test.csv.gz")
+
+
+@functools.cache
+def hausa():
+    """Titles of Hausa news whose topics rules named."""
+    return _texts("hausa_distant_train.csv.gz", "hausa_test.csv.gz")
+
+
+def _texts(train, test):
+    """Texts as the weights of their words."""
+    train, test = (pd.read_csv(people_file(name)) for name in (train, test))
+    vectorizer = TfidfVectorizer(max_features=_NUM_WORDS, dtype=np.float32)
+    inputs = vectorizer.fit_transform(train["text"]).toarray()
+    true, given, of_test = (
+        column.to_numpy(np.int64)
+        for column in (
+            train["true_label"],
+            train["given_label"],
+            test["true_label"],
+        )
+    )
+    test_inputs = vectorizer.transform(test["text"]).toarray()
+    return CleanData(inputs, true, (test_inputs, of_test), given_labels=given)
 
 
 def breast_cancer():
@@ -184,12 +248,3 @@ def paragraphs():
     """Paragraphs of docstrings; the class is the package."""
     (inputs, labels), test = (docstrings.load()[s] for s in ("train", "test"))
     return CleanData(inputs, labels, test)
-
-
-LOADERS = {
-    "docstrings": paragraphs,
-    "breast_cancer": breast_cancer,
-    "digits": digits,
-    "odd_digits": functools.partial(digits, num_classes=2),
-    "digit_pairs": digit_pairs,
-}

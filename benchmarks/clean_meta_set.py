@@ -6,8 +6,8 @@ quality of the same probe. Accuracy is that on clean validation samples, never
 on a test set: the mean over classes, and over the last three epochs. For
 example, the table in RESULTS.md:
 
-    python benchmarks/clean_meta_set.py --frozen_features=FILE.npz \
-        --noisy_text=FILE.csv.gz --output=FILE.jsonl
+    python benchmarks/clean_meta_set.py --people_labels=FOLDER \
+        --output=FILE.jsonl
 
 A way to train is `plain`, `fixed` (weights are never learned), `default`, or a
 learning rate of CurveNet's, `1e-3`, with a share of the epochs after it where

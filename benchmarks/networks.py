@@ -67,6 +67,19 @@ def mlp(input_shape, num_outputs):
     )
 
 
+def head(input_shape, num_outputs):
+    """Two Dense layers upon features that somebody else learned."""
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(num_outputs),
+        ]
+    )
+
+
 def resnet32(input_shape, num_classes):
     """ResNet-32 for 32x32 images: three stages of five residual blocks.
 

@@ -13,16 +13,10 @@ import clean_data
 import docstrings
 import keras
 import numpy as np
-import pandas as pd
-from absl import flags
 from sklearn.datasets import make_classification
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import keras_curvenet as kcn
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("frozen_features", None, "An .npz, for worse and random.")
-flags.DEFINE_string("noisy_text", None, "A .csv.gz of AG-News, for ag_news.")
 
 _MOST_SAMPLES = 3000
 _NUM_WORDS = 3000
@@ -47,27 +41,19 @@ class Samples(NamedTuple):
 @functools.cache
 def frozen_features(given):
     """MobileNet's features of CIFAR-10 images, and what people said."""
-    with np.load(FLAGS.frozen_features) as file:
-        mean, deviation = file["train"].mean(0), file["train"].std(0) + 1e-6
-        inputs, clean = (
-            ((file[name] - mean) / deviation).astype(np.float32)
-            for name in ("train", "clean")
-        )
-        labels, given, clean_labels = (
-            file[name].astype(np.int64)
-            for name in ("true_label", f"{given}_label", "clean_label")
-        )
-    return Samples(inputs, labels, given, (clean, clean_labels))
+    data = clean_data.frozen_features(given)
+    rows, rest = np.split(np.arange(len(data.labels)), [len(data.for_training)])
+    meta = data.inputs[rest], data.labels[rest]
+    return Samples(
+        data.inputs[rows], data.labels[rows], data.given_labels[rows], meta
+    )
 
 
 @functools.cache
 def ag_news():
     """News whose topics people named."""
-    table = pd.read_csv(FLAGS.noisy_text)
-    labels, given = (
-        table[name].to_numpy(np.int64) for name in ("true_label", "given_label")
-    )
-    return Samples(_tf_idf(table["text"]), labels, given)
+    data = clean_data.ag_news()
+    return Samples(data.inputs, data.labels, data.given_labels)
 
 
 @functools.cache
@@ -113,7 +99,7 @@ def made_up():
 
 def small(name):
     """Digits, or breast cancer, but for the test samples."""
-    data = clean_data.load(name)
+    data = getattr(clean_data, name)()
     return Samples(data.inputs, data.labels)
 
 
