@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 from absl import flags
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.datasets import load_breast_cancer
 from sklearn.datasets import load_digits
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
