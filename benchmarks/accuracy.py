@@ -2,10 +2,13 @@
 
     python benchmarks/accuracy.py --preset=quick
     python benchmarks/accuracy.py --preset=full --people_labels=FOLDER
+    python benchmarks/accuracy.py --preset=paper --backup_dir=FOLDER
 
 Each run is a line of a file: where it stands already, it is not made again. A
 method that has something to choose is tried with each choice on validation
-samples first, with a seed of its own. `report.py` makes RESULTS.md of the file.
+samples first, with a seed of its own. `paper` is the reference code's
+schedule, for a machine with a GPU and a network; a run of it that is killed
+goes on. `report.py` makes RESULTS.md of the file.
 """
 
 import functools
@@ -24,6 +27,7 @@ from absl import flags
 from methods import CHOICES
 from methods import METHODS
 from methods import Trial
+from tasks import PAPER_TASKS
 from tasks import TASKS
 from tqdm import tqdm
 
@@ -49,7 +53,22 @@ PRESETS = {
             (1, 2, 3),
         ),
     ],
+    "paper": [
+        (
+            tuple(PAPER_TASKS),
+            (
+                "plain",
+                "logit adjustment, long",
+                "CurveNet as published, clean meta set",
+                "defaults",
+                "defaults, clean meta set",
+                "true labels, adjusted",
+            ),
+            (1, 2, 3),
+        )
+    ],
 }
+ALL_TASKS = TASKS | PAPER_TASKS
 _VALIDATION_SEED = 0
 _PACKAGES = ("tensorflow", "keras", "numpy")
 
@@ -57,6 +76,9 @@ flags.DEFINE_enum("preset", "quick", PRESETS, "Which runs to make.")
 flags.DEFINE_list("tasks", None, "Of these tasks only.")
 flags.DEFINE_list("methods", None, "Of these methods only, separated by ;.")
 flags.DEFINE_list("seeds", None, "Of these seeds only.")
+flags.DEFINE_string(
+    "backup_dir", None, "Folder from which a run that was killed goes on."
+)
 flags.DEFINE_string(
     "output", None, "JSON lines; results/accuracy_PRESET.jsonl by default."
 )
@@ -112,13 +134,15 @@ def steps_of(run, rows):
 
 @functools.lru_cache(maxsize=1)  # Runs of a trial follow one another.
 def trial_of(task, seed, split):
-    return Trial(TASKS[task], seed, split == "validation")
+    folder = FLAGS.backup_dir and f"{FLAGS.backup_dir}/{task}_{seed}_{split}"
+    return Trial(ALL_TASKS[task], seed, split == "validation", folder)
 
 
 def figures_of(run):
     """Makes a run: its figures."""
     trial = trial_of(run["task"], run["seed"], run["split"])
-    trial.shared_seconds, start = 0.0, time.process_time()
+    trial.begin(f"{run['method']} {run['choice']}")
+    start = time.process_time()
     outcome = METHODS[run["method"]](trial, **run["choice"])
     seconds = time.process_time() - start + trial.shared_seconds
     figures = outcome.evaluation.figures() | outcome.figures
@@ -193,7 +217,7 @@ def main(argv):
             if not left:
                 break
             row = left[0] | figures_of(left[0]) | circumstances()
-            row["configuration"] = TASKS[row["task"]].configuration()
+            row["configuration"] = ALL_TASKS[row["task"]].configuration()
             path.parent.mkdir(exist_ok=True)
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")

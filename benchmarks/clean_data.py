@@ -61,7 +61,7 @@ class CleanData:
 
 
 @functools.cache
-def images(name):
+def images(name, is_standardized=False):
     """An image dataset of TFDS that has a training and a test split."""
     train, test = (
         tfds.as_numpy(
@@ -73,7 +73,23 @@ def images(name):
         inputs=train[0],
         labels=train[1].astype(np.int64),
         test=(test[0], test[1].astype(np.int64)),
-        prepared=scaled,
+        prepared=standardized if is_standardized else scaled,
+    )
+
+
+@functools.cache
+def cifar10_n(kind="worse_label"):
+    """CIFAR-10 with what people said of its training images, by TFDS."""
+    train, test = (
+        tfds.as_numpy(tfds.load("cifar10_n", split=split, batch_size=-1))
+        for split in ("train", "test")
+    )
+    return CleanData(
+        inputs=train["image"],
+        labels=train["label"].astype(np.int64),
+        test=(test["image"], test["label"].astype(np.int64)),
+        given_labels=train[kind].astype(np.int64),
+        prepared=standardized,
     )
 
 

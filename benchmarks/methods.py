@@ -51,29 +51,36 @@ class Trial:
         task: `Task`.
         seed: Int.
         on_validation: Bool, whether it is evaluated on validation samples.
+        backup_dir: Path of a folder from which trainings that were killed go
+            on, or None. *Best* is of the epochs since then.
     """
 
-    def __init__(self, task, seed, on_validation):
-        self.task, self.seed = task, seed
+    def __init__(self, task, seed, on_validation, backup_dir=None):
+        self.task, self.seed, self._backup_dir = task, seed, backup_dir
         self.data = task.data(seed)
         data = self.data
         self.samples = data.validation if on_validation else data.test
+        self.begin("")
+
+    def begin(self, run):
+        """Begins a run, whose name its backups have."""
+        self._run, self._num_trainings = run, 0
         self.shared_seconds = 0.0  # Of probes that were not made again.
 
     @functools.cached_property
     def _probe(self):
-        return self._probed()
+        return self._probed("probe")
 
     @functools.cached_property
     def _waving_probe(self):
         rate = self.task.learning_rate
         schedule = kcn.ProbingSchedule(
             2 * self.task.probe_epochs // 5,
-            cycle_epochs=3,
+            cycle_epochs=self.task.cycle_epochs,
             high=rate / 5,
             low=rate / 50,
         )
-        return self._probed([schedule])
+        return self._probed("waving_probe", [schedule])
 
     def probe(self):
         """The `Probe` at a constant rate."""
@@ -90,7 +97,7 @@ class Trial:
             self.shared_seconds += probe.seconds
         return probe
 
-    def _probed(self, callbacks=()):
+    def _probed(self, name, callbacks=()):
         start = time.process_time()
         recorder = kcn.LossCurveRecorder()
         data = self.data
@@ -100,7 +107,7 @@ class Trial:
         model.fit(
             self.batches(samples, augments=False),
             epochs=self.task.probe_epochs,
-            callbacks=[recorder, *callbacks],
+            callbacks=[recorder, *callbacks, *self._backups(name)],
             shuffle=False,  # The dataset shuffles itself.
             verbose=0,
         )
@@ -134,15 +141,28 @@ class Trial:
         """Trains for so many times the task's epochs; the `Evaluation`."""
         epochs = round(self.task.epochs * factor)
         evaluation = Evaluation(self, epochs)
+        self._num_trainings += 1
+        name = f"{self._run}_{self._num_trainings}"
         model.fit(
             dataset,
             epochs=epochs,
-            callbacks=[self._rates(epochs), *callbacks, evaluation],
+            callbacks=[
+                self._rates(epochs),
+                *callbacks,
+                evaluation,
+                *self._backups(name),
+            ],
             shuffle=False,
             verbose=0,
             **arguments,
         )
         return evaluation
+
+    def _backups(self, name):
+        """What brings a training back, in a list."""
+        if self._backup_dir is None:
+            return []
+        return [kcn.BackupAndResume(f"{self._backup_dir}/{name}")]
 
     def _rates(self, epochs):
         task = self.task

@@ -23,6 +23,12 @@ def cosine(share):
     return float(1.0 + np.cos(np.pi * share)) / 2.0
 
 
+def reference_steps(share):
+    """That of the reference code, of 200 epochs: warm-up, two falls."""
+    warm_up = min(1.0, (200 * share + 1) / 5)
+    return warm_up * 0.1 ** ((share >= 0.4) + (share >= 0.5))
+
+
 def constant(share):
     """Factor of the learning rate: always 1."""
     del share
@@ -54,6 +60,7 @@ class Task:
         batch_size: Int.
         epochs, probe_epochs: Ints.
         probe_factor: Float, factor of the learning rate in the probe.
+        cycle_epochs: Int, of `ProbingSchedule`, where a method has it.
         augment: Function that makes a function of batches of inputs, or None.
             The probe does not augment.
         is_pretrained: Bool, whether networks start from learned features.
@@ -74,6 +81,7 @@ class Task:
     epochs: int = 20
     probe_epochs: int = 20
     probe_factor: float = 1.0
+    cycle_epochs: int = 3
     augment: Callable | None = None
     is_pretrained: bool = False
     max_per_class: int | None = None
@@ -230,4 +238,41 @@ TASKS = {
         imbalance_factor=0.05,
         noise_rate=0.4,
     ),
+}
+
+
+def _reference(load, imbalance_factor, noise_rate, num_classes):
+    return Task(
+        f"CIFAR-{num_classes}, 1:{1 / imbalance_factor:.0f}, "
+        f"{noise_rate or 'of people'}",
+        load=load,
+        network=networks.resnet32,
+        learning_rate=0.1,
+        schedule=reference_steps,
+        batch_size=128,
+        epochs=200,
+        probe_epochs=300,
+        cycle_epochs=15,
+        augment=augmentation.cropped_and_flipped,
+        max_per_class=None if noise_rate is None else 48000 // num_classes,
+        imbalance_factor=None if noise_rate is None else imbalance_factor,
+        noise_rate=noise_rate,
+        meta_per_class=1000 // num_classes,
+        validation_per_class=1000 // num_classes,
+    )
+
+
+# For a machine with a GPU and a network: tens of hours.
+PAPER_TASKS = {
+    f"cifar{classes}_{1 / factor:.0f}_{rate}": _reference(
+        functools.partial(clean_data.images, f"cifar{classes}", True),
+        factor,
+        rate,
+        classes,
+    )
+    for classes in (10, 100)
+    for factor in (0.1, 0.02)
+    for rate in (0.2, 0.6)
+} | {
+    "cifar10_n": _reference(clean_data.cifar10_n, 1.0, None, 10),
 }

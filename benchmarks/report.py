@@ -1,0 +1,478 @@
+"""Writes RESULTS.md, its figures and README's tables from files of results.
+
+    python benchmarks/report.py
+    python benchmarks/report.py --check
+
+Prose is in `results.md.jinja` and `readme_blocks.jinja`; every figure is of
+the files in `results/`. With `--check` nothing is written, and what would
+change is an error.
+"""
+
+import json
+import pathlib
+import re
+from collections import defaultdict
+
+import jinja2
+import numpy as np
+from absl import app
+from absl import flags
+from accuracy import MAIN_METHODS
+from accuracy import MAIN_TASKS
+from accuracy import PRESETS
+from accuracy import recorded_rows
+from tasks import TASKS
+
+FLAGS = flags.FLAGS
+flags.DEFINE_bool("check", False, "Whether pages must be as they would be.")
+
+_HERE = pathlib.Path(__file__).parent
+_ROOT = _HERE.parent
+_RESULTS, _FIGURES = _HERE / "results", _HERE / "figures"
+_DEFAULTS = "defaults"
+_GROUPS = {
+    "no clean data": (
+        "plain",
+        "plain, long",
+        "logit adjustment",
+        "logit adjustment, long",
+        "label smoothing",
+        "generalized crossentropy",
+        "symmetric crossentropy",
+        "bootstrapping",
+        "MixUp",
+        "weight averaging",
+        "ELR",
+        "cleanlab",
+        "margins (AUM)",
+        "weights fixed",
+        "defaults",
+        "defaults, averaged weights",
+    ),
+    "20 clean samples a class, or what they say": (
+        "Meta-Weight-Net, clean meta set",
+        "CurveNet as published, clean meta set",
+        "defaults, clean meta set",
+        "defaults, 50 checked labels",
+    ),
+    "told how many labels are wrong": (
+        "small losses (O2U-Net)",
+        "Co-teaching",
+    ),
+    "told which labels are wrong, or the right ones": (
+        "right labels alone",
+        "right labels alone, adjusted",
+        "true labels",
+        "true labels, adjusted",
+    ),
+}
+_ABLATIONS = {
+    "weights fixed": "CurveNet does not learn",
+    "no soft labels": "`soft_labels=False`",
+    "no balancing": "`balance_classes=False`",
+    "all layers watched": "`top_layers=None`, in place of the head",
+    "no margins": "curves of losses alone",
+    "fresh network": "a fresh network, in place of the rule",
+}
+_ISSUE_METHODS = {
+    "defaults": "`label_quality_scores`",
+    "cleanlab": "cleanlab, 5 folds",
+    "margins (AUM)": "AUM, threshold samples",
+    "small losses (O2U-Net)": "O2U-Net, told how many",
+}
+
+
+class Evidence:
+    """The rows of tests, by task, method and seed."""
+
+    def __init__(self, rows):
+        self.rows = [row for row in rows if row["split"] == "test"]
+        self._runs = defaultdict(dict)
+        for row in self.rows:
+            self._runs[row["task"], row["method"]][row["seed"]] = row
+
+    def runs(self, task, method):
+        """Dict from seeds to rows."""
+        return self._runs.get((task, method), {})
+
+    def values(self, task, method, name):
+        """List of a figure's values, one a seed that has it."""
+        rows = self.runs(task, method).values()
+        return [row[name] for row in rows if name in row]
+
+    def mean(self, tasks, method, name):
+        """Mean over tasks of the means over seeds; NaN where one is missing."""
+        means = [self.values(task, method, name) for task in tasks]
+        if not all(means):
+            return np.nan
+        return float(np.mean([np.mean(values) for values in means]))
+
+    def differences(self, tasks, method, other=_DEFAULTS):
+        """What the last epochs differ by, run by run of the same seed."""
+        return [
+            row["last"] - self.runs(task, other)[seed]["last"]
+            for task in tasks
+            for seed, row in self.runs(task, method).items()
+            if seed in self.runs(task, other)
+        ]
+
+    def cost(self, tasks, method):
+        """CPU time, over that of plain training of the same seeds."""
+        ratios = [
+            row["cpu_seconds"] / self.runs(task, "plain")[seed]["cpu_seconds"]
+            for task in tasks
+            for seed, row in self.runs(task, method).items()
+            if seed in self.runs(task, "plain")
+        ]
+        return float(np.median(ratios)) if ratios else np.nan
+
+
+def number(value, digits=3, sign=False):
+    """A number for a table; nothing where there is none."""
+    if np.isnan(value):
+        return ""
+    return f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def with_error(values, sign=True):
+    """Mean and standard error."""
+    if not values:
+        return ""
+    text = number(float(np.mean(values)), sign=sign)
+    if len(values) < 2:
+        return text
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{text} ± {error:.3f}"
+
+
+def accuracy_cell(evidence, task, method):
+    """Mean and deviation of the last epochs, and the mean of the best."""
+    last = evidence.values(task, method, "last")
+    if not last:
+        return ""
+    text = f"{np.mean(last):.3f}"
+    if len(last) > 1:
+        text += f" ± {np.std(last, ddof=1):.3f}"
+    return f"{text} ({np.mean(evidence.values(task, method, 'best')):.3f})"
+
+
+def table(header, rows):
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main_table(evidence):
+    """All methods on the four full settings."""
+    rows = []
+    for group, methods in _GROUPS.items():
+        rows.append([f"*{group}*", *[""] * (len(MAIN_TASKS) + 3)])
+        for method in methods:
+            if not any(evidence.runs(task, method) for task in MAIN_TASKS):
+                continue
+            cells = [
+                accuracy_cell(evidence, task, method) for task in MAIN_TASKS
+            ]
+            differences = evidence.differences(MAIN_TASKS, method)
+            rows.append(
+                [
+                    f"**{method}**" if method == _DEFAULTS else method,
+                    *cells,
+                    "" if method == _DEFAULTS else with_error(differences),
+                    epochs_cell(evidence, method),
+                    number(evidence.cost(MAIN_TASKS, method), 1),
+                ]
+            )
+    header = ["trained with", *[TASKS[task].title for task in MAIN_TASKS]]
+    header += ["less the defaults", "epochs", "CPU time"]
+    return table(header, rows)
+
+
+def epochs_cell(evidence, method):
+    """Epochs on each of the four settings, as a range."""
+    values = [
+        value
+        for task in MAIN_TASKS
+        for value in evidence.values(task, method, "epochs")
+    ]
+    low, high = min(values), max(values)
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+
+
+def rare_table(evidence):
+    """Recall of the rarest third, and calibration, of the seven methods."""
+    rows = [
+        [
+            method,
+            *[
+                number(evidence.mean([task], method, "rare_recall"))
+                for task in MAIN_TASKS
+            ],
+            *[
+                number(evidence.mean([task], method, "calibration_error"))
+                for task in MAIN_TASKS
+            ],
+        ]
+        for method in MAIN_METHODS
+    ]
+    header = ["", *[f"recall, {task}" for task in MAIN_TASKS]]
+    header += [f"calibration, {task}" for task in MAIN_TASKS]
+    return table(header, rows)
+
+
+def gap_cell(evidence, task, method=_DEFAULTS):
+    """What is gained, of what true labels gain over plain training."""
+    plain, best, own = (
+        evidence.mean([task], name, "last")
+        for name in ("plain", "true labels, adjusted", method)
+    )
+    return number((own - plain) / (best - plain), 2) if best > plain else ""
+
+
+def other_table(evidence):
+    """The seven methods on the other data."""
+    tasks = [
+        task
+        for task in TASKS
+        if task not in MAIN_TASKS and evidence.runs(task, _DEFAULTS)
+    ]
+    rows = []
+    for task in tasks:
+        cells = [
+            accuracy_cell(evidence, task, method).split(" (")[0]
+            for method in MAIN_METHODS
+        ]
+        seeds = len(evidence.runs(task, _DEFAULTS))
+        rows.append([TASKS[task].title, *cells, str(seeds)])
+    return table(["", *MAIN_METHODS, "seeds"], rows)
+
+
+def ablation_table(evidence):
+    """What each part adds on the four full settings."""
+    rows = []
+    for method, words in _ABLATIONS.items():
+        cells = [
+            with_error(evidence.differences([task], method))
+            for task in MAIN_TASKS
+        ]
+        mean = with_error(evidence.differences(MAIN_TASKS, method))
+        rows.append([words, *cells, mean])
+    header = ["without", *[TASKS[task].title for task in MAIN_TASKS], "mean"]
+    return table(header, rows)
+
+
+def issue_table(evidence):
+    """How well wrong labels are found."""
+    tasks = [
+        task for task in TASKS if evidence.values(task, _DEFAULTS, "wrong")
+    ]
+    rows = []
+    for task in tasks:
+        for method, words in _ISSUE_METHODS.items():
+            if not evidence.values(task, method, "found"):
+                continue
+            figures = [
+                number(evidence.mean([task], method, name))
+                for name in ("wrong", "found", "auroc", "precision", "recall")
+            ]
+            epochs = evidence.values(task, method, "issue_epochs")[0]
+            rows.append([TASKS[task].title, words, *figures, f"{epochs:.0f}"])
+    header = ["data", "by", "wrong", "found", "AUROC", "precision", "recall"]
+    return table([*header, "epochs"], rows)
+
+
+def simpler_rankings(evidence):
+    """AUROC of label quality, of the mean margin and of the last loss."""
+    tasks = [t for t in TASKS if evidence.values(t, _DEFAULTS, "auroc")]
+    return {
+        name: number(evidence.mean(tasks, _DEFAULTS, name))
+        for name in ("auroc", "auroc_mean_margin", "auroc_last_loss")
+    }
+
+
+def choices(evidence):
+    """What baselines chose by validation samples, in words."""
+    chosen = defaultdict(set)
+    for row in evidence.rows:
+        for name, value in row["choice"].items():
+            chosen[row["method"], name].add(value)
+    return [
+        f"{method}: `{name}` {', '.join(map(str, sorted(values)))}"
+        for (method, name), values in sorted(chosen.items())
+    ]
+
+
+def cost_sentence():
+    """What a step costs, from step_cost.json."""
+    rows = json.loads((_RESULTS / "step_cost.json").read_text())
+    return {
+        row["way"]: f"{row['cpu']:.2f}"
+        for row in rows
+        if row["network"] == "resnet32"
+    }
+
+
+def label_quality(name):
+    """Means over probes, from the file of a name."""
+    path = _RESULTS / f"label_quality_{name}.json"
+    probes = json.loads(path.read_text()).values()
+
+    def mean(figure, where=lambda probe: True):
+        values = [p[figure] for p in probes if where(p)]
+        values = [value for value in values if value is not None]
+        return number(float(np.mean(values))) if values else ""
+
+    return {
+        "probes": len(probes),
+        "auroc": mean("auroc"),
+        "auroc_of_margin": mean("auroc_of_margin"),
+        "off": mean("off"),
+        "off_where_none": mean("off", lambda p: p["wrong"] == 0.0),
+        "most_off": number(max(p["off"] for p in probes)),
+    }
+
+
+def checked_labels(name):
+    """Means over probes, from the file of a name; nothing without it."""
+    path = _RESULTS / f"checked_labels_{name}.json"
+    if not path.exists():
+        return {}
+    return {
+        setting: {
+            figure: number(
+                float(np.mean([probe[figure] for probe in probes.values()]))
+            )
+            for figure in ("off_unchecked", "off", "held", "width")
+        }
+        for setting, probes in json.loads(path.read_text()).items()
+    }
+
+
+def draw_figures(evidence):
+    """Accuracy against cost and against noise, found against wrong."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    matplotlib.rcParams.update({"svg.hashsalt": "0", "font.size": 9})
+    figure, (cost, noise, found) = plt.subplots(
+        1, 3, figsize=(12, 3.6), layout="constrained"
+    )
+    for method in [m for g in list(_GROUPS.values())[:2] for m in g]:
+        tasks = [t for t in MAIN_TASKS if evidence.runs(t, method)]
+        if tasks == list(MAIN_TASKS):
+            x = evidence.cost(tasks, method)
+            y = evidence.mean(tasks, method, "last")
+            is_own = method.startswith(_DEFAULTS)
+            cost.plot(x, y, "o", color="C1" if is_own else "C0")
+            cost.annotate(method, (x, y), fontsize=6)
+    cost.set(
+        xscale="log", xlabel="CPU time over plain", ylabel="mean test accuracy"
+    )
+    rates = {"none": 0.0, "noise_0.2": 0.2, "clothes": 0.4, "noise_0.6": 0.6}
+    for method in MAIN_METHODS:
+        points = [
+            (rate, evidence.mean([task], method, "last"))
+            for task, rate in rates.items()
+        ]
+        noise.plot(*zip(*points, strict=True), marker="o", label=method)
+    noise.set(xlabel="labels redrawn, Fashion-MNIST", ylabel="test accuracy")
+    noise.legend(fontsize=6)
+    for marker, (method, words) in zip(
+        "osv^", _ISSUE_METHODS.items(), strict=True
+    ):
+        points = [
+            (
+                evidence.mean([task], method, "wrong"),
+                evidence.mean([task], method, "found"),
+            )
+            for task in TASKS
+            if evidence.values(task, method, "found")
+        ]
+        if points:
+            found.plot(*zip(*points, strict=True), marker, label=words)
+    found.plot([0, 0.6], [0, 0.6], ":", color="gray")
+    found.set(xlabel="labels that are wrong", ylabel="found")
+    found.legend(fontsize=6)
+    _FIGURES.mkdir(exist_ok=True)
+    figure.savefig(
+        _FIGURES / "accuracy.svg", metadata={"Date": None, "Creator": None}
+    )
+    plt.close(figure)
+
+
+def pages():
+    """Dict from paths to the texts that results make of them."""
+    rows = recorded_rows(_RESULTS / "accuracy_full.jsonl")
+    evidence = Evidence(rows)
+    wanted = {
+        (task, method, seed)
+        for tasks, methods, seeds in PRESETS["full"]
+        for task in tasks
+        for method in methods
+        for seed in seeds
+    }
+    made = {(r["task"], r["method"], r["seed"]) for r in evidence.rows}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, of our own figures.
+    )
+    values = {
+        "evidence": evidence,
+        "tasks": TASKS,
+        "main_tasks": MAIN_TASKS,
+        "commits": sorted({row["commit"] for row in evidence.rows}),
+        "versions": evidence.rows[0]["versions"],
+        "num_made": len(made & wanted),
+        "num_wanted": len(wanted),
+        "cpu_hours": sum(row["cpu_seconds"] for row in rows) / 3600,
+        "main_table": main_table(evidence),
+        "rare_table": rare_table(evidence),
+        "other_table": other_table(evidence),
+        "ablation_table": ablation_table(evidence),
+        "issue_table": issue_table(evidence),
+        "rankings": simpler_rankings(evidence),
+        "choices": choices(evidence),
+        "step_cost": cost_sentence(),
+        "zoo": label_quality("zoo"),
+        "real": label_quality("real"),
+        "checked": checked_labels("real"),
+        "gap_cell": gap_cell,
+        "number": number,
+        "table": table,
+    }
+    results = environment.get_template("results.md.jinja").render(values)
+    blocks = environment.get_template("readme_blocks.jinja").render(values)
+    readme = (_ROOT / "README.md").read_text(encoding="utf-8")
+    for name, text in re.findall(
+        r"<!-- (\w+) -->\n(.*?)<!-- end -->", blocks, flags=re.DOTALL
+    ):
+        readme = re.sub(
+            rf"<!-- {name} -->.*?<!-- end -->",
+            lambda _, n=name, t=text: f"<!-- {n} -->\n{t}<!-- end -->",
+            readme,
+            flags=re.DOTALL,
+        )
+    return {_HERE / "RESULTS.md": results, _ROOT / "README.md": readme}
+
+
+def main(argv):
+    del argv
+    differing = []
+    for path, text in pages().items():
+        if path.read_text(encoding="utf-8") != text:
+            differing.append(path.name)
+            if not FLAGS.check:
+                path.write_text(text, encoding="utf-8")
+    if FLAGS.check and differing:
+        raise app.UsageError(f"{differing} are not what results say.")
+    if not FLAGS.check:
+        rows = recorded_rows(_RESULTS / "accuracy_full.jsonl")
+        draw_figures(Evidence(rows))
+
+
+if __name__ == "__main__":
+    app.run(main)
