@@ -20,9 +20,10 @@ EXAMPLES = [
     "tensorboard",
     "tensorflow-datasets",
 ]
+BENCHMARKS = [*EXAMPLES, "cleanlab", "tqdm"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]"]
 TEST = [
-    *EXAMPLES,
+    *BENCHMARKS,
     *DOCS,
     "build",
     "hypothesis",
@@ -65,7 +66,7 @@ setuptools.setup(
         "examples": EXAMPLES,
         "docs": DOCS,
         "test": TEST,
-        "benchmarks": [*EXAMPLES, "cleanlab", "tqdm"],
+        "benchmarks": BENCHMARKS,
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

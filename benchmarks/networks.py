@@ -4,7 +4,7 @@ import keras
 
 
 def small_cnn(input_shape, num_outputs):
-    """Three blocks of convolution, BatchNormalization, ReLU and pooling."""
+    """Three blocks of strided convolution, BatchNormalization and ReLU."""
     return keras.Sequential(
         [
             keras.Input(input_shape),
@@ -23,7 +23,7 @@ def small_extractor(input_shape):
 def _small_features():
     layers = []
     for filters in (16, 32, 64):
-        layers += [*_block(filters), keras.layers.MaxPooling2D()]
+        layers += _block(filters, strides=2)
     return [*layers, keras.layers.Flatten()]
 
 
@@ -48,9 +48,11 @@ def human_cnn(input_shape, num_outputs):
     )
 
 
-def _block(filters):
+def _block(filters, strides=1):
     return [
-        keras.layers.Conv2D(filters, 3, padding="same", use_bias=False),
+        keras.layers.Conv2D(
+            filters, 3, strides, padding="same", use_bias=False
+        ),
         keras.layers.BatchNormalization(),
         keras.layers.ReLU(),
     ]
