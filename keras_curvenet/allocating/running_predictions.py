@@ -19,9 +19,8 @@ _MOST_CLASSES = 10
 # Probabilities below it say no more than it does.
 _LEAST_PROBABILITY = 1e-4
 
-# How much of the log frequencies is taken out of
-# predictions: all of it makes rare
-# classes likelier than they are, nothing of it hides them.
+# How much of the log frequencies is taken out of predictions: all of it makes
+# rare classes likelier than they are, nothing of it hides them.
 _FREQUENCY_SHARE = 0.5
 
 # How much the curves' logit counts beside the margin.
