@@ -437,8 +437,8 @@ def area_under_margin(trial):
     )
 
 
-def cleanlab_filter(trial, filter_by, folds=5):
-    """Northcutt et al., "Confident learning", 2021, by cleanlab."""
+def cleanlab_filter(trial, folds=5):
+    """Northcutt et al., "Confident learning", 2021, by cleanlab's defaults."""
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
@@ -458,9 +458,7 @@ def cleanlab_filter(trial, filter_by, folds=5):
         )
         logits = model.predict(data.inputs[rest], batch_size=512, verbose=0)
         probabilities[rest] = keras.ops.softmax(logits)
-    is_found = find_label_issues(
-        data.labels, probabilities, filter_by=filter_by, n_jobs=1
-    )
+    is_found = find_label_issues(data.labels, probabilities, n_jobs=1)
     scores = get_label_quality_scores(data.labels, probabilities)
     probes = folds - 1.0
     epochs = probes * task.probe_epochs
@@ -698,7 +696,4 @@ CHOICES = {
     "MixUp": [{"alpha": a} for a in (0.2, 1.0)],
     "weight averaging": [{"momentum": m} for m in (0.99, 0.998)],
     "ELR": [{"strength": s} for s in (1.0, 3.0)],
-    "cleanlab": [
-        {"filter_by": f} for f in ("prune_by_noise_rate", "confident_learning")
-    ],
 }
