@@ -15,7 +15,7 @@ from keras_curvenet.allocating.curve_net import CurveNet
 from keras_curvenet.allocating.curve_net import EffectiveSampleSize
 from keras_curvenet.allocating.prepared_fit import PreparedBatch
 from keras_curvenet.allocating.prepared_fit import prepared_fit
-from keras_curvenet.allocating.running_predictions import quality_scores
+from keras_curvenet.allocating.running_predictions import revised_quality
 from keras_curvenet.allocating.top_layers import call_with_training
 from keras_curvenet.allocating.top_layers import split_model
 from keras_curvenet.allocating.training_loss import CompiledLosses
@@ -24,6 +24,7 @@ from keras_curvenet.checked_arguments import as_bool
 from keras_curvenet.checked_arguments import as_int
 from keras_curvenet.checked_arguments import invalid_value
 from keras_curvenet.inspecting.checked_scores import checked_scores
+from keras_curvenet.inspecting.label_quality import label_quality_scores
 from keras_curvenet.private_names import build_symbolically
 from keras_curvenet.private_names import compile_arguments_of
 from keras_curvenet.probing.distributed_data import refuse_endless_epoch
@@ -509,17 +510,19 @@ class CurveWeightedModel(keras.Model):
         self._refuse_before_fit("sample weights")
         return self.prepared.sample_weights(self.curve_net)
 
-    def label_quality_scores(self):
+    def revised_label_quality_scores(self):
         """How probably each sample's label is right, as the model sees it now.
 
-        What the model has come to predict of a sample tells more of its label
-        than the probe did, wherever the probe learned slowly. Without
-        `soft_labels`, these are the scores of the loss curves.
+        The estimate of `keras_curvenet.label_quality_scores`, fed with what the
+        model has come to predict of a sample beside its curves. How many labels
+        are wrong is read off these predictions alone. They tell more than the
+        probe did, wherever the probe learned slowly. Without `soft_labels`,
+        these are the scores of the loss curves.
 
         Returns:
             Float64 `(num_samples,)` in [0, 1], by sample id: below 0.5 where
             the label is probably wrong, NaN for samples that the probe never
-            saw. As `keras_curvenet.label_quality_scores`.
+            saw.
 
         Raises:
             ValueError: Before the first `fit`, and after loading, since
@@ -527,10 +530,16 @@ class CurveWeightedModel(keras.Model):
         """
         self._refuse_before_fit("label quality")
         loss, checked = self.prepared.loss, self.prepared.checked
-        scores = quality_scores(
+        if loss.running_predictions is None:
+            return label_quality_scores(self.loss_curves, checked)
+        scores = revised_quality(
             self.loss_curves, loss.running_predictions, loss.frequencies
         )
         return scores if checked is None else checked_scores(scores, checked)
+
+    def label_quality_scores(self):
+        """The former name of `revised_label_quality_scores`."""
+        return self.revised_label_quality_scores()
 
     def _refuse_before_fit(self, asked_for):
         if self.prepared is None:

@@ -4,9 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_curvenet.inspecting.label_quality import label_quality_scores
-from keras_curvenet.inspecting.label_quality import quality_logits
-from keras_curvenet.probing.class_predictions import label_margins
+from keras_curvenet.inspecting.label_quality import scores_of
+from keras_curvenet.inspecting.label_suspicion import revised_suspicion
 from keras_curvenet.replicas import of_all_replicas
 from keras_curvenet.replicas import variable_of_all_replicas
 
@@ -16,15 +15,9 @@ _MOMENTUM = 0.8
 # Classes that are kept of each sample, the most probable ones.
 _MOST_CLASSES = 10
 
-# Probabilities below it say no more than it does.
-_LEAST_PROBABILITY = 1e-4
-
 # How much of the log frequencies is taken out of predictions: all of it makes
 # rare classes likelier than they are, nothing of it hides them.
 _FREQUENCY_SHARE = 0.5
-
-# How much the curves' logit counts beside the margin.
-_CURVE_SHARE = 0.5
 
 # Samples that are judged at a time.
 _BLOCK = 65536
@@ -109,63 +102,58 @@ class RunningPredictions:
         self._probabilities.scatter_update(tf.IndexedSlices(kept, sample_ids))
 
 
-def quality_scores(loss_curves, running_predictions, frequencies):
+def revised_quality(loss_curves, running_predictions, frequencies):
     """The label quality of all samples, revised by what the model predicts.
+
+    Not to be trained on: weights that follow what the network predicts confirm
+    its errors.
 
     Args:
         loss_curves: `LossCurves` of all samples.
-        running_predictions: `RunningPredictions` of the first samples, or None.
+        running_predictions: `RunningPredictions` of the first samples.
         frequencies: `ClassFrequencies`, what logits are adjusted by, or None.
 
     Returns:
         Float64 `(num_samples,)`, NaN for samples that were never seen.
     """
-    quality = quality_logits(label_quality_scores(loss_curves))
-    logits = quality.astype(np.float64)
-    if running_predictions is not None:
-        nothing = np.zeros((1, running_predictions.num_classes), np.float32)
-        adjusted_by = nothing[0]
-        if frequencies is not None:
-            adjusted_by = frequencies.logarithms.numpy()
-        num_samples = running_predictions.num_samples
-        for start in range(0, num_samples, _BLOCK):
-            ids = np.arange(start, min(start + _BLOCK, num_samples))
-            logits[ids] = revised_quality(
-                quality[ids],
-                np.maximum(loss_curves.labels[ids], 0),
-                running_predictions.of_batch(ids, nothing).numpy(),
-                adjusted_by,
-            )
-    scores = 1.0 / (1.0 + np.exp(-logits))
-    return np.where(loss_curves.labels >= 0, scores, np.nan)
+    num_classes = running_predictions.num_classes
+    nothing = np.zeros((1, num_classes), np.float32)
+    adjusted_by = nothing[0]
+    if frequencies is not None:
+        adjusted_by = frequencies.logarithms.numpy()
+    own, others = np.zeros((2, loss_curves.num_samples))
+    num_samples = running_predictions.num_samples
+    for start in range(0, num_samples, _BLOCK):
+        ids = np.arange(start, min(start + _BLOCK, num_samples))
+        own[ids], others[ids] = likelihoods_of(
+            np.maximum(loss_curves.labels[ids], 0),
+            running_predictions.of_batch(ids, nothing).numpy(),
+            adjusted_by,
+        )
+    return scores_of(revised_suspicion(loss_curves, own, others))
 
 
-def revised_quality(
-    quality: npt.NDArray[np.float32],
+def likelihoods_of(
     labels: npt.NDArray[np.int64],
     predicted: npt.NDArray[np.float32],
     log_frequencies: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float64]:
-    """Logits of the label quality, by loss curves and running predictions.
-
-    The sum of the prediction's margin, the log-probability of the label minus
-    the largest of the others, and half the curves' logit. Both err, and not on
-    the same samples. Not to be trained on: weights that follow what the network
-    predicts confirm its errors.
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Likelihoods of the labels, and of the likeliest other classes.
 
     Args:
-        quality: Float `(n,)`, logits of the label quality by the curves.
         labels: Int `(n,)`, the observed classes, >= 0.
         predicted: Float `(n, num_classes)`, mean probabilities of the
             predictions that the loss was taken of; rows of zeros where there
-            are none, of which the curves' logit stays.
+            are none.
         log_frequencies: Float `(num_classes,)`, what logits were adjusted by.
 
     Returns:
-        Float64 `(n,)`.
+        Two of float32 `(n,)`, 0 where there are no predictions.
     """
-    logs = np.log(np.maximum(predicted, _LEAST_PROBABILITY))
-    logs -= _FREQUENCY_SHARE * log_frequencies
-    margins = label_margins(logs, labels, from_logits=True).numpy()
-    revised = margins + _CURVE_SHARE * quality.astype(np.float64)
-    return np.where(predicted.any(axis=1), revised, quality)
+    unadjusted = predicted * np.exp(-_FREQUENCY_SHARE * log_frequencies)
+    totals = unadjusted.sum(axis=1, keepdims=True)
+    unadjusted = unadjusted / np.where(totals > 0.0, totals, 1.0)
+    rows = np.arange(len(labels))
+    own = unadjusted[rows, labels]
+    unadjusted[rows, labels] = 0.0
+    return own, unadjusted.max(axis=1)

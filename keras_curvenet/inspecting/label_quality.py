@@ -60,7 +60,7 @@ def label_quality_scores(
     kcn.label_quality_scores(curves).argmin()  # 2
     ```
     """
-    scores = _scores(label_suspicion(curves))
+    scores = scores_of(label_suspicion(curves))
     if checked is None:
         return scores
     return checked_scores(scores, as_answers(checked, curves))
@@ -208,22 +208,8 @@ def class_counts(
     return np.bincount(labels, minlength=curves.num_classes)
 
 
-def quality_logits(
-    scores: npt.NDArray[np.float64], lowered_by: float = 0.0
-) -> npt.NDArray[np.float32]:
-    """Float32 `(num_samples,)`: logits of scores, less `lowered_by`.
-
-    They are 0 for samples that were never seen.
-    """
-    scores = np.clip(scores, 1e-4, 1.0 - 1e-4)
-    logits = np.log(scores / (1.0 - scores)).astype(np.float32)
-    logits -= lowered_by
-    logits[np.isnan(logits)] = 0.0
-    return logits
-
-
-def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
-    """Label quality, from 1 for the least suspicion to 0 for the most.
+def scores_of(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
+    """Float64 `(num_samples,)`: from 1 for the least suspicion to 0.
 
     Between the means of the two groups, the logit falls by `_LOGIT_GAP`.
     """
@@ -242,3 +228,17 @@ def _scores(suspicion: LabelSuspicion) -> npt.NDArray[np.float64]:
     # Beyond 700, the exponential would not be finite.
     logits = np.minimum(_LOGIT_GAP / gap * (values - threshold), 700.0)
     return np.asarray(1.0 / (1.0 + np.exp(logits)))
+
+
+def quality_logits(
+    scores: npt.NDArray[np.float64], lowered_by: float = 0.0
+) -> npt.NDArray[np.float32]:
+    """Float32 `(num_samples,)`: logits of scores, less `lowered_by`.
+
+    They are 0 for samples that were never seen.
+    """
+    scores = np.clip(scores, 1e-4, 1.0 - 1e-4)
+    logits = np.log(scores / (1.0 - scores)).astype(np.float32)
+    logits -= lowered_by
+    logits[np.isnan(logits)] = 0.0
+    return logits

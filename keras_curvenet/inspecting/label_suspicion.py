@@ -84,6 +84,43 @@ def label_suspicion(curves: LossCurves) -> LabelSuspicion:
     return answers["_label_suspicion"]
 
 
+def revised_suspicion(
+    curves: LossCurves, own: _Array, others: _Array
+) -> LabelSuspicion:
+    """How suspicious labels are once a trained network has said its part.
+
+    What it predicts is evidence as an epoch's margins are, and counts as much
+    as all epochs of the curves together. How many labels are wrong is told by
+    it alone.
+
+    Args:
+        curves: `LossCurves`.
+        own: Float `(num_samples,)`, the predicted likelihood of each label, 0
+            where nothing was predicted of a sample.
+        others: Float `(num_samples,)`, that of the likeliest other class.
+    """
+    seen = ~never_seen(curves.margin_columns or curves.loss_columns)
+    values = np.full(curves.num_samples, np.nan)
+    predicted = seen & (own + others > 0.0)
+    own, others = own[predicted], others[predicted]
+    evidence = np.zeros(curves.num_samples)
+    if curves.margin_columns is not None:
+        evidence = _mean_evidence(curves)
+        evidence[predicted] /= 2.0
+    evidence[predicted] += (others - own) / (others + own) / 2.0
+    labels = curves.labels
+    share, share_range = _share_of_contradicted(own, others, own - others)
+    given = np.maximum(_counts(curves, labels[predicted]), 1)
+    likelier = _counts(curves, labels[predicted][own > others])
+    values[seen], num_suspects = _spared(
+        _relative(evidence[seen], labels[seen]),
+        share,
+        labels[seen],
+        likelier < _HARDLY_LEARNED * given,
+    )
+    return LabelSuspicion(values, num_suspects, share_range)
+
+
 def check_curves(curves: Any) -> None:
     """Raises TypeError or ValueError where nothing can be read off."""
     if not isinstance(curves, LossCurves):
@@ -194,15 +231,6 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
     sure it is (the mean probability of the likelier one). Of the first half of
     the epochs, before wrong labels are memorized. Where predicted classes are
     not recorded, by how much the label is likelier than any other class.
-
-    What decides against labels, of all samples, is the least that is wrong: no
-    label is where the network is undecided. The most has as many wrong ones
-    among the undecided as among the decided. Between both rates, the geometric
-    mean is taken for the undecided.
-
-    Hard samples are undecided, too. But a network is seldom sure of them, so
-    that at most twice as many are taken for wrong as it contradicts among the
-    samples it is surest of (of few samples, one more is counted).
     """
     half = curves.num_epochs // 2
     own, others, count = np.zeros((3, curves.num_samples))
@@ -218,13 +246,33 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
         count += ~np.isnan(margin)
     seen = count > 0
     own, others = own[seen] / count[seen], others[seen] / count[seen]
-    if not own.size:
-        return 0.0, (0.0, 0.0)
-    surest = np.maximum(own, others)
     decisions = own - others
     if curves.predicted_columns is not None:
         given, other, _, num = class_votes(curves, slice(0, half))
-        decisions = ((given - other) / np.maximum(num, 1))[seen] * surest
+        votes = ((given - other) / np.maximum(num, 1))[seen]
+        decisions = votes * np.maximum(own, others)
+    return _share_of_contradicted(own, others, decisions)
+
+
+def _share_of_contradicted(
+    own: _Array, others: _Array, decisions: _Array
+) -> tuple[float, tuple[float, float]]:
+    """How many labels are wrong, by samples' decisions for or against them.
+
+    What decides against labels, of all samples, is the least that is wrong: no
+    label is where the network is undecided. The most has as many wrong ones
+    among the undecided as among the decided. Between both rates, the geometric
+    mean is taken for the undecided.
+
+    Hard samples are undecided, too. But a network is seldom sure of them, so
+    that at most twice as many are taken for wrong as it contradicts among the
+    samples it is surest of (of few samples, one more is counted).
+
+    Args:
+        own, others: Float `(n,)`, likelihoods of the label and of the likeliest
+            other class.
+        decisions: Float `(n,)` in [-1, 1], below 0 against the label.
+    """
     against = float(np.maximum(-decisions, 0.0).sum())
     decided = float(np.abs(decisions).sum())
     if against == 0.0:
@@ -232,6 +280,7 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
     least, most = against / decisions.size, against / decided
     undecided = 1.0 - decided / decisions.size
     share = least + undecided * np.sqrt(least * most)
+    surest = np.maximum(own, others)
     is_sure = surest >= np.quantile(surest, 1.0 - _SUREST)
     contradicted = np.count_nonzero(others[is_sure] > own[is_sure])
     limit = (contradicted + 1) / (np.count_nonzero(is_sure) + 2)

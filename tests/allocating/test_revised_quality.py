@@ -10,52 +10,72 @@ from weighted_models import fit
 from weighted_models import weighted_model
 
 import keras_curvenet as kcn
-from keras_curvenet.allocating.running_predictions import revised_quality
+from keras_curvenet.allocating.running_predictions import likelihoods_of
+from keras_curvenet.inspecting.label_suspicion import revised_suspicion
 
 
-def test_by_hand():
-    believed = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]], "float32")
+def test_likelihoods_by_hand():
+    predicted = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]], "float32")
     log_frequencies = np.log([0.64, 0.16, 0.2]).astype("float32")
-    found = revised_quality(
-        np.array([3.0, -1.0], "float32"),
-        np.array([0, 2]),
-        believed,
-        log_frequencies,
-    )
+    own, others = likelihoods_of(np.array([0, 2]), predicted, log_frequencies)
     # Divided by the roots of the frequencies: 0.7 / 0.8, 0.2 / 0.4, and
-    # 0.1 / 0.4472: 0.875, 0.5, 0.2236. The label's against the largest other.
-    expected = [np.log(0.875 / 0.5) + 1.5, np.log(0.2236 / 0.875) - 0.5]
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # 0.1 / 0.4472: 0.875, 0.5, 0.2236.
+    total = 0.875 + 0.5 + 0.2236
+    np.testing.assert_allclose(own, [0.875 / total, 0.2236 / total], rtol=1e-4)
+    np.testing.assert_allclose(others, [0.5 / total, 0.875 / total], rtol=1e-4)
 
 
-def test_nothing_is_believed_of_a_sample():
-    found = revised_quality(
-        np.array([-2.5], "float32"),
-        np.array([1]),
-        np.zeros((1, 2), "float32"),
-        np.zeros(2, "float32"),
+def test_nothing_is_predicted_of_a_sample():
+    own, others = likelihoods_of(
+        np.array([1]), np.zeros((1, 2), "float32"), np.zeros(2, "float32")
     )
-    np.testing.assert_array_equal(found, [-2.5])
+    assert own == others == 0.0
 
 
-def test_certain_beliefs_stay_finite():
-    found = revised_quality(
-        np.zeros(2, "float32"),
-        np.array([0, 1]),
-        np.array([[1.0, 0.0], [1.0, 0.0]], "float32"),
-        np.zeros(2, "float32"),
+def test_predictions_count_as_much_as_curves():
+    margins = np.array([[2.0, 2.0], [2.0, 2.0], [1.0, -1.0]])
+    losses = np.log1p(np.exp(-margins))
+    curves = kcn.LossCurves(losses, [0, 0, 0], margins=margins)
+    values = revised_suspicion(
+        curves, np.array([0.9, 0.0, 0.2]), np.array([0.1, 0.0, 0.8])
+    ).values
+    # Of nothing that was predicted, the curves' evidence stays.
+    evidence = np.array(
+        [(-np.tanh(1.0) - 0.8) / 2.0, -np.tanh(1.0), (0.0 + 0.6) / 2.0]
     )
-    np.testing.assert_allclose(found, [np.log(1e4), -np.log(1e4)], rtol=1e-6)
+    np.testing.assert_allclose(
+        values - values[1], evidence - evidence[1], rtol=1e-6
+    )
+
+
+def test_predictions_alone_say_how_many_are_wrong():
+    margins = np.full((100, 4), 2.0)
+    curves = kcn.LossCurves(
+        np.log1p(np.exp(-margins)), [0] * 50 + [1] * 50, margins=margins
+    )
+    own = np.where(np.arange(100) % 5 == 0, 0.0, 1.0)
+    suspicion = revised_suspicion(curves, own, 1.0 - own)
+    assert suspicion.num_suspects == 20
+    assert suspicion.share_range == (0.2, 0.2)
+    highest = np.argsort(-suspicion.values)[:20]
+    np.testing.assert_array_equal(np.sort(highest), np.arange(0, 100, 5))
+
+
+def test_of_losses_alone_predictions_decide():
+    curves = kcn.LossCurves([[1.0, 1.0]] * 4, [0, 0, 1, 1])
+    values = revised_suspicion(
+        curves, np.array([0.9, 0.8, 0.1, 0.9]), np.array([0.1, 0.2, 0.9, 0.1])
+    ).values
+    assert values.argmax() == 2
 
 
 def test_scores_of_the_curves_without_beliefs():
     weighted = weighted_model(soft_labels=False)
     curves = tiny_models.loss_curves()
     fit(weighted, loss_curves=curves)
-    np.testing.assert_allclose(
-        weighted.label_quality_scores(),
-        kcn.label_quality_scores(curves).clip(1e-4, 1.0 - 1e-4),
-        rtol=1e-5,
+    np.testing.assert_array_equal(
+        weighted.revised_label_quality_scores(),
+        kcn.label_quality_scores(curves),
     )
 
 
@@ -63,10 +83,11 @@ def test_label_quality_is_not_lowered_as_weights_are():
     weighted = weighted_model(curve_net=None, soft_labels=False)
     curves = tiny_models.curves_with_wrong_labels(0.5)
     fit(weighted, loss_curves=curves, meta_epochs=0)
-    scores = kcn.label_quality_scores(curves).clip(1e-4, 1.0 - 1e-4)
-    np.testing.assert_allclose(
-        weighted.label_quality_scores(), scores, rtol=1e-5
+    scores = kcn.label_quality_scores(curves)
+    np.testing.assert_array_equal(
+        weighted.revised_label_quality_scores(), scores
     )
+    scores = scores.clip(1e-4, 1.0 - 1e-4)
     odds = weighted.sample_weights() / (1.0 - weighted.sample_weights())
     np.testing.assert_allclose(
         odds, scores / (1.0 - scores) * np.exp(-2.0), rtol=1e-3
@@ -79,7 +100,7 @@ def test_samples_never_seen_have_no_score():
     labels = np.append(curves.labels, [-1, -1])
     weighted = weighted_model()
     fit(weighted, loss_curves=kcn.LossCurves(losses, labels, num_classes=3))
-    scores = weighted.label_quality_scores()
+    scores = weighted.revised_label_quality_scores()
     np.testing.assert_array_equal(np.isnan(scores), labels < 0)
     assert ((scores >= 0.0) & (scores <= 1.0))[labels >= 0].all()
 
@@ -114,7 +135,7 @@ def test_finds_wrong_labels_of_digits(num_classes):
     weighted = kcn.CurveWeightedModel(network())
     weighted.fit(train, epochs=10, loss_curves=recorder.loss_curves, verbose=0)
     by_curves = kcn.label_quality_scores(recorder.loss_curves)
-    scores = weighted.label_quality_scores()
+    scores = weighted.revised_label_quality_scores()
     is_right = y == true
     found = roc_auc_score(is_right, scores)
     assert found > max(roc_auc_score(is_right, by_curves), 0.9)
