@@ -222,8 +222,9 @@ right and orange is wrong.
 def draw(x, noisy, true, curves, weights):
     figure = Figure(figsize=(12, 9), layout="constrained")
     panels = figure.add_gridspec(2, 2)
-    above, right = (figure.add_subplot(panels[0, i]) for i in range(2))
-    kcn.plots.plot_loss_curves(curves, true, ax=above)
+    left, right = (figure.add_subplot(panels[0, i]) for i in range(2))
+    kcn.plots.plot_loss_curves(curves, true, ax=left)
+    left.xaxis.get_major_locator().set_params(integer=True)
     kcn.plots.plot_sample_weights(weights, noisy, true, ax=right)
     below = figure.add_subplot(panels[1, :])
     kcn.plots.plot_label_issues(curves, x, max_images=16, ax=below)

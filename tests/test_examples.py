@@ -22,8 +22,12 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 SHORT = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
 
 
-def run(script, *arguments, limits=SHORT):
-    environment = {**os.environ, **limits, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def run(script, *arguments, limits=SHORT, log_level="3", errors=None):
+    """What a script prints; `errors` is all that it may write to stderr."""
+    environment = {**os.environ, **limits}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if log_level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = log_level
     finished = subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
         env=environment,
@@ -32,17 +36,22 @@ def run(script, *arguments, limits=SHORT):
         timeout=300,
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
+    assert errors is None or finished.stderr == errors
     return finished.stdout
 
 
 def test_quickstart(tmp_path):
-    path = tmp_path / "figures.json"
-    printed = run("quickstart.py", "--seeds=0", f"--output={path}")
+    path, picture = tmp_path / "figures.json", tmp_path / "picture.png"
+    arguments = f"--output={path}", f"--picture={picture}"
+    printed = run("quickstart.py", *arguments, log_level=None, errors="")
     for name, rows in json.loads(path.read_text()).items():
         ((last, best, tail),) = rows
         assert 0.0 <= last <= best <= 1.0
         assert 0.0 <= tail <= 1.0
-        assert name in printed
+        assert f"{name:20}{last:>12.3f}{best:>8.3f}{tail:>8.3f}" in printed
+    assert "epoch 2 of 30" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in printed
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
