@@ -78,8 +78,9 @@ def test_guide_becomes_markdown():
 CONTINUED = sorted(
     path.name
     for path in (ROOT / "docs").glob("*.md")
-    if "the lines under" in path.read_text()
+    if "goes on from the lines" in re.sub(r"\s+", " ", path.read_text())
 )
+CONTINUED.remove("several_devices.md")  # It needs them.
 
 
 def python_of(path):
