@@ -16,6 +16,7 @@ and the labels that look wrong into `quickstart.png`.
 """
 
 import json
+import logging
 import os
 import pathlib
 import warnings
@@ -40,6 +41,7 @@ try:
     import keras_curvenet as kcn
 finally:
     os.dup2(stderr, 2)
+logging.getLogger("tensorflow").setLevel("ERROR")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("seeds", ["0"], "Seeds of the data and networks.")
