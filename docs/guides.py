@@ -1,7 +1,8 @@
 """Turns every guide in `examples/` into a page, for MkDocs.
 
 In a guide, Markdown stands between triple quotes, and the code between it. The
-first one begins with lines of "Title:" and "Description:".
+first one begins with lines of "Title:" and "Description:". Other pages link to
+the scripts, so that their links lead somewhere outside of MkDocs, too.
 """
 
 import ast
@@ -27,6 +28,13 @@ def on_files(files, config):
         uri = f"guides/{name}"
         files.append(File.generated(config, uri, content=content))
     return files
+
+
+def on_page_markdown(markdown, **kwargs):
+    """MkDocs calls this: links to scripts become links to their pages."""
+    script = re.compile(r"\]\(\.\./examples/(\w+)\.py\)")
+    markdown = script.sub(r"](guides/\1.md)", markdown)
+    return markdown.replace("](../examples/README.md)", "](guides/index.md)")
 
 
 def as_markdown(source):

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 
+import keras
 import pytest
 
 import keras_curvenet as kcn
@@ -74,15 +75,45 @@ def test_guide_becomes_markdown():
     )
 
 
-@pytest.mark.parametrize("page", ["RESULTS", "EARLIER"])
-def test_sections_that_the_readme_cites_exist(page):
-    results = (ROOT / "benchmarks" / f"{page}.md").read_text()
-    sections = set(re.findall("^##+ (.+)$", results, re.MULTILINE))
-    readme = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
-    link = rf"\b{page}(?:\.md\]\(benchmarks/{page}\.md\)\)?)?"
-    cited = set(re.findall(rf'{link}, "([^"]+)"', readme))
-    assert cited
-    assert cited <= sections
+CONTINUED = sorted(
+    path.name
+    for path in (ROOT / "docs").glob("*.md")
+    if "goes on from the lines" in re.sub(r"\s+", " ", path.read_text())
+)
+CONTINUED.remove("several_devices.md")  # It needs them.
+
+
+def python_of(path):
+    """The code of a page, as one script."""
+    found = re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
+    return "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("page", CONTINUED)
+def test_code_of_a_page_goes_on_from_the_readme(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    names = {}
+    exec(python_of(ROOT / "README.md"), names)
+    exec(python_of(ROOT / "docs" / page), names)
+
+
+def test_index_names_every_page():
+    docs = ROOT / "docs"
+    named = re.findall(r"\]\((\w+\.md)\)", (docs / "index.md").read_text())
+    pages = {path.name for path in docs.glob("*.md")} - {"index.md"}
+    assert set(named) == pages
+
+
+@pytest.mark.parametrize(
+    "page", sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+)
+def test_links_of_a_page_lead_somewhere(page):
+    text = (ROOT / "docs" / page).read_text()
+    for link in re.findall(r"\]\((?!http)(.*?)\)", text):
+        assert (ROOT / "docs" / link).exists(), link
 
 
 @pytest.mark.parametrize("page", ["architecture.md", "architecture.svg"])

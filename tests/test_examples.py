@@ -23,26 +23,38 @@ SHORT = {"KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
 
 
 def run(script, *arguments, limits=SHORT):
-    environment = {**os.environ, **limits, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    finished = subprocess.run(
+    return finished(script, *arguments, limits=limits).stdout
+
+
+def finished(script, *arguments, limits=SHORT, log_level="3"):
+    environment = {**os.environ, **limits, "TF_CPP_MIN_LOG_LEVEL": log_level}
+    process = subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
-        env=environment,
+        env={name: value for name, value in environment.items() if value},
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    return finished.stdout
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process
 
 
 def test_quickstart(tmp_path):
-    path = tmp_path / "figures.json"
-    printed = run("quickstart.py", "--seeds=0", f"--output={path}")
+    path, picture = tmp_path / "figures.json", tmp_path / "picture.png"
+    arguments = f"--output={path}", f"--picture={picture}"
+    process = finished("quickstart.py", *arguments, log_level=None)
+    assert not re.search(
+        r"^[IWEF]\d{4} |absl::InitializeLog", process.stderr, re.MULTILINE
+    ), "TensorFlow's messages"
+    printed = process.stdout
     for name, rows in json.loads(path.read_text()).items():
         ((last, best, tail),) = rows
         assert 0.0 <= last <= best <= 1.0
         assert 0.0 <= tail <= 1.0
-        assert name in printed
+        assert f"{name:20}{last:>12.3f}{best:>8.3f}{tail:>8.3f}" in printed
+    assert "epoch 2 of 30" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in printed
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):

@@ -39,6 +39,10 @@ def test_ci_runs_the_test_command():
     assert (ROOT / path).exists()
 
 
+def test_readme_takes_three_minutes():
+    assert len(README.splitlines()) <= 150
+
+
 @pytest.mark.parametrize(
     "link", sorted(set(re.findall(r"\]\((?!http)(.*?)\)", README)))
 )
