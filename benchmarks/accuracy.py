@@ -74,7 +74,7 @@ _PACKAGES = ("tensorflow", "keras", "numpy")
 
 flags.DEFINE_enum("preset", "quick", PRESETS, "Which runs to make.")
 flags.DEFINE_list("tasks", None, "Of these tasks only.")
-flags.DEFINE_list("methods", None, "Of these methods only, separated by ;.")
+flags.DEFINE_string("methods", None, "Of these only, separated by ;.")
 flags.DEFINE_list("seeds", None, "Of these seeds only.")
 flags.DEFINE_string(
     "backup_dir", None, "Folder from which a run that was killed goes on."
@@ -93,7 +93,7 @@ def wanted_runs():
         for task in tasks
         for method in methods
         if FLAGS.tasks is None or task in FLAGS.tasks
-        if FLAGS.methods is None or method in ",".join(FLAGS.methods).split(";")
+        if FLAGS.methods is None or method in FLAGS.methods.split(";")
         if FLAGS.seeds is None or str(seed) in FLAGS.seeds
         if (task, method) not in LEFT_OUT
     ]
