@@ -6,8 +6,8 @@ import pytest
 import tiny_models
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
+from weighted_models import eager
 from weighted_models import fit
-from weighted_models import weighted_model
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating.running_predictions import revised_quality
@@ -49,7 +49,7 @@ def test_certain_beliefs_stay_finite():
 
 
 def test_scores_of_the_curves_without_beliefs():
-    weighted = weighted_model(soft_labels=False)
+    weighted = eager(tiny_models.two_layer_model, soft_labels=False)
     curves = tiny_models.loss_curves()
     fit(weighted, loss_curves=curves)
     np.testing.assert_allclose(
@@ -60,7 +60,9 @@ def test_scores_of_the_curves_without_beliefs():
 
 
 def test_label_quality_is_not_lowered_as_weights_are():
-    weighted = weighted_model(curve_net=None, soft_labels=False)
+    weighted = eager(
+        tiny_models.two_layer_model, curve_net=None, soft_labels=False
+    )
     curves = tiny_models.curves_with_wrong_labels(0.5)
     fit(weighted, loss_curves=curves, meta_epochs=0)
     scores = kcn.label_quality_scores(curves).clip(1e-4, 1.0 - 1e-4)
@@ -77,7 +79,7 @@ def test_samples_never_seen_have_no_score():
     curves = tiny_models.loss_curves()
     losses = np.concatenate([curves.values, np.full((2, 6), np.nan)])
     labels = np.append(curves.labels, [-1, -1])
-    weighted = weighted_model()
+    weighted = eager(tiny_models.two_layer_model)
     fit(weighted, loss_curves=kcn.LossCurves(losses, labels, num_classes=3))
     scores = weighted.label_quality_scores()
     np.testing.assert_array_equal(np.isnan(scores), labels < 0)
