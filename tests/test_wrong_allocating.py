@@ -390,7 +390,7 @@ WRONG_USES = {
         "Received: trust_changed_labels='yes'.",
     ),
     "w changed labels": (
-        lambda: allocate(x, y=(y + 1) % 3),
+        lambda: allocate(x, weighted(run_eagerly=False), y=(y + 1) % 3),
         ValueError,
         "Expected the labels that the loss curves",
         "Received: 24 samples with another",

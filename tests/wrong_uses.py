@@ -48,9 +48,10 @@ def model(loss="sparse_categorical_crossentropy"):
     return compiled
 
 
-def weighted(**kwargs):
+def weighted(run_eagerly=True, **kwargs):
     wrapper = kcn.CurveWeightedModel(network(), **kwargs)
-    wrapper.compile("sgd", "sparse_categorical_crossentropy")
+    loss = "sparse_categorical_crossentropy"
+    wrapper.compile("sgd", loss, run_eagerly=run_eagerly)
     return wrapper
 
 

@@ -170,7 +170,7 @@ def test_integer_inputs_beside_floats():
     embedded = keras.layers.Flatten()(keras.layers.Embedding(3, 2)(inputs["b"]))
     hidden = keras.layers.Concatenate()([inputs["a"], embedded])
     outputs = keras.layers.Dense(3, activation="softmax")(hidden)
-    weighted = weighted_model(lambda: keras.Model(inputs, outputs))
+    weighted = eager(lambda: keras.Model(inputs, outputs))
     x = {"a": x, "b": y[:, np.newaxis]}
     x_meta = {"a": x["a"][6:12], "b": x["b"][6:12]}
     with pytest.warns(UserWarning, match=r"1 sample\(s\) had inputs"):
@@ -191,13 +191,15 @@ def test_a_step_of_infinite_loss_is_left_out(soft_labels):
         own = np.where(np.arange(24) == 9, weight, np.float32(0.0))
         own[:8] = own[16:] = 1.0
         weighted = weighted_model(
-            tiny_models.two_layer_model, soft_labels=soft_labels
+            tiny_models.two_layer_model,
+            soft_labels=soft_labels,
+            run_eagerly=not soft_labels,
         )
         data = tiny_models.with_ids(
             (*tiny_models.arrays(), own.astype("float32"))
         )
         messages = tiny_models.caught_warnings(
-            fit, weighted, data, meta_epochs=0
+            fit, weighted, data, epochs=1, meta_epochs=0
         )
         fits.append((weighted.base_model.get_weights(), messages))
     (left_out, messages), (expected, silence) = fits
@@ -215,7 +217,7 @@ def test_a_meta_step_of_infinite_loss_is_left_out():
     start = weighted.curve_net.get_weights()
     data = tiny_models.with_ids((*tiny_models.arrays(), own))
     with pytest.warns(UserWarning, match=r"1 step\(s\) of epoch 1"):
-        fit(weighted, data)
+        fit(weighted, data, epochs=1)
     for before, after in zip(
         start, weighted.curve_net.get_weights(), strict=True
     ):
@@ -248,7 +250,7 @@ def test_sparse_gradients_stay_sparse():
     )
     weighted = weighted_model(lambda: model)
     before = model.layers[0].get_weights()[0]
-    fit(weighted, ids, y=y, meta_data=(ids, y))
+    fit(weighted, ids, y=y, epochs=1, meta_data=(ids, y))
     after = model.layers[0].get_weights()[0]
     np.testing.assert_array_equal(after[4:], before[4:])
     assert (after[:4] != before[:4]).all()

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import tiny_models
 from weighted_models import Snapshots
+from weighted_models import eager
 from weighted_models import fit
 from weighted_models import one_linear_step
 from weighted_models import weighted_model
@@ -44,6 +45,7 @@ def test_last_weights(keep_last_weights):
         soft_labels=False,
         normalize_weights=False,
         keep_last_weights=keep_last_weights,
+        run_eagerly=not keep_last_weights,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         meta_optimizer=keras.optimizers.SGD(1.0),
     )
@@ -110,7 +112,7 @@ class SigmoidOfLoss(keras.layers.Layer):
 
 
 def test_a_curve_net_of_the_present_loss():
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         curve_net=SigmoidOfLoss(),
         optimizer=keras.optimizers.SGD(0.0),

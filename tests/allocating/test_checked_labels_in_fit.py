@@ -30,7 +30,8 @@ def linear(num_outputs=3):
 
 def fit(weighted, x, y, curves, checked, **kwargs):
     arguments = {"epochs": 1, "loss_curves": curves, "checked": checked}
-    weighted.fit(x, y, 40, verbose=0, **{**arguments, **kwargs})
+    arguments["batch_size"] = len(x) // 2
+    weighted.fit(x, y, verbose=0, **{**arguments, **kwargs})
     return weighted.sample_weights()
 
 
@@ -55,6 +56,9 @@ def test_weights_are_what_was_answered():
 def test_right_classes_are_trained_on(form):
     """As if the targets had been corrected, and were trusted."""
     x, labels, curves = data()
+    arguments = {"shuffle": False}
+    if form != "sparse":  # Curve nets learn alike, whatever the form.
+        arguments["meta_epochs"] = 0
     corrected = labels.copy()
     corrected[:40] = (labels[:40] + 1) % 3
     checked = {**RIGHT, **{i: int(corrected[i]) for i in range(40)}}
@@ -72,12 +76,12 @@ def test_right_classes_are_trained_on(form):
         weighted = eager(
             linear, curve_net=None, loss=loss, balance_classes=False
         )
-        fit(weighted, x, targets(y), curves, checked, shuffle=False)
+        fit(weighted, x, targets(y), curves, checked, **arguments)
         kernels.append(weighted.base_model.get_weights()[0])
     np.testing.assert_allclose(*kernels, atol=1e-6)
     weighted = eager(linear, curve_net=None, loss=loss, balance_classes=False)
     only_wrong = {**RIGHT, **dict.fromkeys(range(40), False)}
-    fit(weighted, x, targets(labels), curves, only_wrong, shuffle=False)
+    fit(weighted, x, targets(labels), curves, only_wrong, **arguments)
     assert (
         np.abs(weighted.base_model.get_weights()[0] - kernels[0]).max() > 0.01
     )

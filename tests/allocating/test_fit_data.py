@@ -72,8 +72,9 @@ def test_a_second_fit_learns_again_without_loss_curves():
 def test_a_second_fit_may_have_fewer_samples():
     x, y = tiny_models.arrays()
     weighted = eager(tiny_models.two_layer_model)
-    fit(weighted)
-    fit(weighted, tiny_models.with_ids((x[:9], y[:9])), loss_curves=None)
+    fit(weighted, epochs=1)
+    fewer = tiny_models.with_ids((x[:9], y[:9]))
+    fit(weighted, fewer, loss_curves=None, epochs=1)
     assert weighted.sample_weights().shape == (24,)
 
 
@@ -135,7 +136,7 @@ def test_the_meta_set_is_chosen_from_the_curves():
         weighted = eager(
             tiny_models.two_layer_model, meta_batch_size=len(chosen)
         )
-        fits.append((weighted, fit(weighted, meta_data=meta_data)))
+        fits.append((weighted, fit(weighted, meta_data=meta_data, epochs=1)))
     (by_curves, history), (given, expected) = fits
     np.testing.assert_array_equal(by_curves.meta_sample_ids, chosen)
     assert given.meta_sample_ids is None
@@ -159,7 +160,7 @@ def test_the_chosen_meta_set_comes_from_any_training_data(kind):
         "split": {"x": x, "y": y, "validation_split": 0.25},
     }[kind]
     weighted = eager(tiny_models.two_layer_model)
-    history = fit(weighted, meta_data=None, **arguments)
+    history = fit(weighted, meta_data=None, epochs=1, **arguments)
     assert np.isfinite(history["meta_loss"]).all()
     limit = 18 if kind == "split" else 24
     assert weighted.meta_sample_ids.max() < limit
@@ -168,9 +169,9 @@ def test_the_chosen_meta_set_comes_from_any_training_data(kind):
 @ignore_few
 def test_a_later_fit_chooses_again():
     weighted = eager(tiny_models.two_layer_model)
-    fit(weighted, meta_data=None)
+    fit(weighted, meta_data=None, epochs=1)
     chosen = weighted.meta_sample_ids
-    fit(weighted, meta_data=None, loss_curves=None)
+    fit(weighted, meta_data=None, loss_curves=None, epochs=1)
     np.testing.assert_array_equal(weighted.meta_sample_ids, chosen)
 
 
@@ -182,7 +183,7 @@ def test_classes_without_samples_need_no_meta_samples():
         tiny_models.two_layer_model,
         curve_net=tiny_models.curve_net(num_classes=5),
     )
-    history = fit(weighted, meta_data=None, loss_curves=curves)
+    history = fit(weighted, meta_data=None, loss_curves=curves, epochs=1)
     assert np.isfinite(history["meta_loss"]).all()
 
 
@@ -192,7 +193,7 @@ def test_chosen_samples_that_the_dataset_lacks():
     part = data.filter(lambda x, y, weight, sample_id: sample_id > 4)
     part = part.apply(tf.data.experimental.assert_cardinality(19))
     weighted = eager(tiny_models.two_layer_model)
-    fit(weighted, part.batch(8), meta_data=None)
+    fit(weighted, part.batch(8), meta_data=None, epochs=1)
     labels = tiny_models.arrays()[1]
     assert weighted.meta_sample_ids.min() > 4
     assert set(labels[weighted.meta_sample_ids]) == {0, 1, 2}
@@ -239,8 +240,11 @@ def test_a_callback_list_is_refused():
 
 def test_one_hot_targets_of_the_meta_set_alone():
     x, y = tiny_models.meta_arrays()
-    weighted = eager(meta_loss="categorical_crossentropy")
-    history = fit(weighted, meta_data=(x, np.eye(3, dtype="float32")[y]))
+    weighted = eager(
+        tiny_models.two_layer_model, meta_loss="categorical_crossentropy"
+    )
+    one_hot = np.eye(3, dtype="float32")[y]
+    history = fit(weighted, meta_data=(x, one_hot), epochs=1)
     assert np.isfinite(history["meta_loss"]).all()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
-from weighted_models import weighted_model
+from weighted_models import eager
 
 from keras_curvenet.replicas import apply_if_finite
 
@@ -38,7 +38,7 @@ def test_nothing_moves_where_a_loss_is_not_finite(optimizer):
 
 def test_momentum_does_not_move_a_model_through_a_step_left_out():
     x, y = tiny_models.arrays()
-    weighted = weighted_model(
+    weighted = eager(
         tiny_models.two_layer_model,
         optimizer=keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=0.01),
         soft_labels=False,

@@ -66,14 +66,16 @@ def test_epsilon_of_the_default_meta_optimizer(optimizer, epsilon):
 
 @pytest.mark.filterwarnings("ignore:Class.*fewer than 20 samples")
 def test_the_default_rate_is_by_the_meta_set(tmp_path):
-    weighted = eager(curve_net=None, meta_optimizer=None)
-    rates = []
+    weighted = eager(
+        tiny_models.two_layer_model, curve_net=None, meta_optimizer=None
+    )
+    rates, one_step = [], tiny_models.with_ids(batch_size=24)
     for meta_data in (None, tiny_models.meta_dataset(), None):
-        fit(weighted, meta_data=meta_data, epochs=1)
+        fit(weighted, one_step, meta_data=meta_data, epochs=1)
         rates.append(float(weighted.meta_optimizer.learning_rate))
     weighted.save(tmp_path / "weighted.keras")
     loaded = keras.models.load_model(tmp_path / "weighted.keras")
-    fit(loaded, epochs=1)
+    fit(loaded, one_step, epochs=1)
     rates.append(float(loaded.meta_optimizer.learning_rate))
     assert rates == pytest.approx([1e-5, 3e-4, 1e-5, 3e-4])
 
@@ -85,7 +87,7 @@ def test_a_rate_that_is_set_stays():
     published = eager(meta_optimizer=None)  # Its CurveNet corrects nothing.
     rates = []
     for weighted in (own, changed, published):
-        fit(weighted, epochs=1)
+        fit(weighted, tiny_models.with_ids(batch_size=24), epochs=1)
         rates.append(float(weighted.meta_optimizer.learning_rate))
     assert rates == pytest.approx([1e-5, 1e-4, 1e-3])
 
@@ -104,7 +106,9 @@ def test_one_step_of_a_linear_model_by_hand(top_layers):
     # theta = 0 - 0.1 * (1.33 * -2 + 0.67 * 4) / 2 = -0.001.
     # Weighted loss (1.33 * 1 + 0.67 * 1) / 2 = 1.
     # Effective sample size 2^2 / (2 * (1.33^2 + 0.67^2)) = 0.9018...
-    weighted, logs = one_linear_step(top_layers=top_layers)
+    weighted, logs = one_linear_step(
+        run_eagerly=top_layers is None, top_layers=top_layers
+    )
     np.testing.assert_allclose(
         weighted.curve_net.table, [1.33, 0.67], rtol=1e-6
     )
@@ -188,7 +192,7 @@ def loss_of(model):
     )
 
 
-def learned_gradient(model, curve_net, **arguments):
+def learned_gradient(model, curve_net, run_eagerly=True, **arguments):
     """The meta gradient that one step of `fit` follows, as one vector."""
     weighted = kcn.CurveWeightedModel(
         model,
@@ -201,6 +205,7 @@ def learned_gradient(model, curve_net, **arguments):
         keras.optimizers.SGD(VIRTUAL_LEARNING_RATE),
         loss_of(model),
         meta_optimizer=keras.optimizers.SGD(1.0),
+        run_eagerly=run_eagerly,
     )
     before = flat_values(curve_net)
     weighted.fit(
@@ -303,7 +308,12 @@ def test_meta_gradient_equals_finite_differences(
         for variable in layer.trainable_variables
     ]
     expected = finite_differences(model, curve_net, variables)
-    gradient = learned_gradient(model, curve_net, top_layers=top_layers)
+    gradient = learned_gradient(
+        model,
+        curve_net,
+        run_eagerly=not normalized,
+        top_layers=top_layers,
+    )
     assert np.linalg.norm(expected) > 1e-4
     assert relative_error(gradient, expected) < 1e-6
 
@@ -318,7 +328,12 @@ def test_meta_gradient_of_softmax_outputs(float64, top_layers):
     expected = finite_differences(
         model, curve_net, watched or model.trainable_variables
     )
-    gradient = learned_gradient(model, curve_net, top_layers=top_layers)
+    gradient = learned_gradient(
+        model,
+        curve_net,
+        run_eagerly=top_layers is None,
+        top_layers=top_layers,
+    )
     assert np.linalg.norm(expected) > 1e-4
     assert relative_error(gradient, expected) < 1e-6
 
@@ -341,6 +356,7 @@ def test_meta_gradient_of_soft_labels(float64, top_layers):
         keras.optimizers.SGD(0.0),
         loss_of(model),
         meta_optimizer=keras.optimizers.SGD(1.0),
+        run_eagerly=top_layers != 2,
     )
     arguments = {
         "batch_size": tiny_models.NUM_SAMPLES,

@@ -127,7 +127,7 @@ def test_weights_start_where_the_label_quality_says(with_margins, meta_epochs):
         values, labels, 3, margins if with_margins else None
     )
     weighted = kcn.CurveWeightedModel(tiny_models.two_layer_model())
-    weighted.compile("sgd", tiny_models.SPARSE_LOSS)
+    weighted.compile("sgd", tiny_models.SPARSE_LOSS, run_eagerly=True)
     weighted.fit(
         tiny_models.with_ids(),
         loss_curves=curves,
@@ -153,7 +153,7 @@ def test_a_given_curve_net_starts_as_it_is():
     weighted = kcn.CurveWeightedModel(
         tiny_models.two_layer_model(), curve_net=curve_net
     )
-    weighted.compile("sgd", tiny_models.SPARSE_LOSS)
+    weighted.compile("sgd", tiny_models.SPARSE_LOSS, run_eagerly=True)
     weighted.fit(
         tiny_models.with_ids(),
         loss_curves=tiny_models.loss_curves(),
@@ -168,7 +168,7 @@ def test_the_same_seed_gives_the_same_weights():
     for _ in range(2):
         keras.utils.set_random_seed(3)
         weighted = kcn.CurveWeightedModel(tiny_models.two_layer_model())
-        weighted.compile("sgd", tiny_models.SPARSE_LOSS)
+        weighted.compile("sgd", tiny_models.SPARSE_LOSS, run_eagerly=True)
         weighted.fit(
             tiny_models.with_ids(),
             loss_curves=tiny_models.loss_curves(),

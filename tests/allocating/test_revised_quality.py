@@ -6,8 +6,8 @@ import pytest
 import tiny_models
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
+from weighted_models import eager
 from weighted_models import fit
-from weighted_models import weighted_model
 
 import keras_curvenet as kcn
 from keras_curvenet.allocating.running_predictions import likelihoods_of
@@ -70,7 +70,7 @@ def test_of_losses_alone_predictions_decide():
 
 
 def test_scores_of_the_curves_without_beliefs():
-    weighted = weighted_model(soft_labels=False)
+    weighted = eager(tiny_models.two_layer_model, soft_labels=False)
     curves = tiny_models.loss_curves()
     fit(weighted, loss_curves=curves)
     np.testing.assert_array_equal(
@@ -80,7 +80,9 @@ def test_scores_of_the_curves_without_beliefs():
 
 
 def test_label_quality_is_not_lowered_as_weights_are():
-    weighted = weighted_model(curve_net=None, soft_labels=False)
+    weighted = eager(
+        tiny_models.two_layer_model, curve_net=None, soft_labels=False
+    )
     curves = tiny_models.curves_with_wrong_labels(0.5)
     fit(weighted, loss_curves=curves, meta_epochs=0)
     scores = kcn.label_quality_scores(curves)
@@ -98,7 +100,7 @@ def test_samples_never_seen_have_no_score():
     curves = tiny_models.loss_curves()
     losses = np.concatenate([curves.values, np.full((2, 6), np.nan)])
     labels = np.append(curves.labels, [-1, -1])
-    weighted = weighted_model()
+    weighted = eager(tiny_models.two_layer_model)
     fit(weighted, loss_curves=kcn.LossCurves(losses, labels, num_classes=3))
     scores = weighted.revised_label_quality_scores()
     np.testing.assert_array_equal(np.isnan(scores), labels < 0)

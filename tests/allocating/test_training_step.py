@@ -107,6 +107,7 @@ def test_users_sample_weight_multiplies_in_the_virtual_step():
         keras.optimizers.SGD(0.1),
         "mse",
         meta_optimizer=keras.optimizers.SGD(1.0),
+        run_eagerly=True,
     )
     weighted.fit(
         np.array([[1.0], [2.0]]),
@@ -164,9 +165,9 @@ def test_weights_of_the_meta_set_weight_the_meta_loss(as_dataset):
 def test_curves_follow_their_samples_through_shuffle():
     # At a rate of 0, each sample's loss, weight and entropy differ.
     x, y = tiny_models.arrays()
-    weighted = weighted_model(
+    weighted = eager(
+        tiny_models.two_layer_model,
         curve_net=tiny_models.WeightByCurve(),
-        make_model=tiny_models.two_layer_model,
         optimizer=keras.optimizers.SGD(0.0),
         balance_classes=False,
     )
@@ -386,7 +387,9 @@ def test_forward_passes(top_layers):
             ]
         )
 
-    weighted = weighted_model(make_model, top_layers=top_layers)
+    weighted = weighted_model(
+        make_model, top_layers=top_layers, run_eagerly=top_layers is None
+    )
     bottom, top = (
         layer.sizes
         for layer in weighted.base_model.layers
@@ -406,7 +409,9 @@ def test_steps_per_execution_makes_no_difference():
     fits = []
     for steps in (1, 2):
         weighted = weighted_model(
-            tiny_models.two_layer_model, steps_per_execution=steps
+            tiny_models.two_layer_model,
+            steps_per_execution=steps,
+            run_eagerly=steps == 1,
         )
         history = fit(weighted, tiny_models.with_ids(batch_size=5), epochs=2)
         fits.append((weighted, history))
@@ -426,6 +431,7 @@ def test_jit_compile_is_close():
         weighted = weighted_model(
             tiny_models.two_layer_model,
             jit_compile=jit_compile,
+            run_eagerly=not jit_compile,
             optimizer=keras.optimizers.SGD(1e-3),
             meta_optimizer=keras.optimizers.SGD(1e-3),
         )
@@ -440,17 +446,30 @@ def test_jit_compile_is_close():
 
 
 def test_jit_compile_with_normalization_and_dropout():
-    weighted = weighted_model(jit_compile=True)
+    def make_model():
+        return keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.BatchNormalization(),
+                keras.layers.Dropout(0.3),
+                keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    weighted = weighted_model(make_model, jit_compile=True)
     history = fit(weighted, epochs=1)
     assert np.isfinite(history["loss"] + history["meta_loss"]).all()
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(policy):
+@pytest.mark.parametrize(
+    ("policy", "run_eagerly"),
+    [("mixed_bfloat16", True), ("mixed_float16", False)],
+)
+def test_mixed_precision(policy, run_eagerly):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        weighted = weighted_model()
+        weighted = weighted_model(run_eagerly=run_eagerly)
         start = weighted.curve_net.get_weights()
         history = fit(weighted, epochs=1)
     finally:
@@ -465,8 +484,9 @@ def test_mixed_precision(policy):
     )
 
 
-@pytest.mark.parametrize("learning_rate", [0.05, 1e-3])
-@pytest.mark.parametrize("top_layers", [1, None])
+@pytest.mark.parametrize(
+    ("top_layers", "learning_rate"), [(1, 0.05), (None, 1e-3)]
+)
 def test_meta_gradients_in_half_precision(top_layers, learning_rate):
     before = keras.config.dtype_policy()
     gradients = {}

@@ -48,7 +48,7 @@ def fit(weighted, x=None, **kwargs):
     return weighted.fit(x, **{**arguments, **kwargs}).history
 
 
-def one_linear_step(optimizer=None, **arguments):
+def one_linear_step(optimizer=None, run_eagerly=True, **arguments):
     """One step of theta * x, from 0, on x = (1, 2), y = (1, -1), two classes.
 
     The meta set is x = 1, y = 1; both rates are given by hand: 0.1, and 1 for a
@@ -66,6 +66,7 @@ def one_linear_step(optimizer=None, **arguments):
         optimizer or keras.optimizers.SGD(0.1),
         "mse",
         meta_optimizer=keras.optimizers.SGD(1.0),
+        run_eagerly=run_eagerly,
     )
     history = weighted.fit(
         np.array([[1.0], [2.0]]),

@@ -324,7 +324,9 @@ def test_array_fit_after_an_interruption(interrupted):
 def test_compile_and_fit_after_an_interruption(interrupted):
     model, _, _ = interrupted
     x, y = testing_utils.tiny_data(N)
-    model.compile(keras.optimizers.SGD(0.0), testing_utils.sparse_loss())
+    model.compile(
+        keras.optimizers.SGD(0.0), testing_utils.sparse_loss(), run_eagerly=True
+    )
     history = model.fit(x, y, verbose=0)
     losses = testing_utils.cross_entropy(model.predict(x, verbose=0), y)
     np.testing.assert_allclose(

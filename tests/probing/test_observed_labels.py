@@ -124,7 +124,8 @@ def test_label_fn_of_several_outputs():
             "size": keras.layers.Dense(1)(inputs),
         },
     )
-    model.compile("sgd", {"class": testing_utils.sparse_loss(), "size": "mse"})
+    loss = {"class": testing_utils.sparse_loss(), "size": "mse"}
+    model.compile("sgd", loss, run_eagerly=True)
     recorder = kcn.LossCurveRecorder(label_fn=lambda y: y["class"])
     targets = {"class": y, "size": x[:, 0]}
     model.fit(

@@ -11,11 +11,12 @@ def make_schedule(constant_epochs=2, cycle_epochs=2):
     return kcn.ProbingSchedule(constant_epochs, cycle_epochs, HIGH, LOW)
 
 
-def compiled_model(optimizer=None):
+def compiled_model(optimizer=None, run_eagerly=True):
     model = testing_utils.tiny_model()
     model.compile(
         optimizer or keras.optimizers.SGD(COMPILED),
         testing_utils.sparse_loss(),
+        run_eagerly=run_eagerly,
     )
     return model
 
@@ -74,7 +75,7 @@ def test_learning_rate_of_an_epoch(constant_epochs, cycle_epochs, expected):
 
 
 def test_rates_while_training_and_after():
-    model = compiled_model()
+    model = compiled_model(run_eagerly=False)
     rates = fit(model, make_schedule(), epochs=7)
     assert rates == [COMPILED, COMPILED, HIGH, HIGH, LOW, LOW, HIGH]
     assert rate_of(model) == COMPILED

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import shutil
 import tempfile
 
 import keras
@@ -10,7 +11,7 @@ import testing_utils
 
 import keras_curvenet as kcn
 
-NUM_EPOCHS = 4
+NUM_EPOCHS = 3
 STEPS = 5  # Of an epoch.
 
 
@@ -142,10 +143,21 @@ def allocate(
 
 
 @functools.cache
+def _whole(train):
+    """What a training that is never interrupted leaves, and its folder."""
+    folder = tempfile.TemporaryDirectory()  # Removed when the process ends.
+    return train(pathlib.Path(folder.name) / "whole"), folder
+
+
 def never_interrupted(train):
     """What a training (`probe` or `allocate`) leaves that was never killed."""
-    with tempfile.TemporaryDirectory() as folder:
-        return train(pathlib.Path(folder) / "whole")
+    return _whole(train)[0]
+
+
+def copy_of_whole(train, folder):
+    """Makes a folder as a training to the end would leave it."""
+    whole = pathlib.Path(_whole(train)[1].name) / "whole"
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
 
 
 def _of_training(model, history):

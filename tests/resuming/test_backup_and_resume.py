@@ -1,6 +1,7 @@
 """Training that was interrupted ends as if it never had been."""
 
 import errno
+import functools
 import os
 
 import interrupted
@@ -15,6 +16,7 @@ from interrupted import InterruptAfter
 from interrupted import Interrupted
 from interrupted import allocate
 from interrupted import assert_same
+from interrupted import copy_of_whole
 from interrupted import never_interrupted
 from interrupted import probe
 
@@ -31,9 +33,15 @@ pytestmark = pytest.mark.filterwarnings(
 STAGES = pytest.mark.parametrize("train", [probe, allocate])
 
 
-@STAGES
 @pytest.mark.parametrize(
-    ("save_freq", "steps"), [("epoch", STEPS + 4), ("epoch", 15), (2, 2)]
+    ("train", "save_freq", "steps"),
+    [
+        (probe, "epoch", STEPS + 4),
+        (probe, "epoch", 2 * STEPS),
+        (probe, 2, 2),
+        (allocate, "epoch", STEPS + 4),
+        (allocate, 2, 2),
+    ],
 )
 def test_interrupted_and_uninterrupted_are_equal(
     train, save_freq, steps, tmp_path
@@ -67,7 +75,11 @@ def orders_of(dataset, count):
     return [[int(number) for number in dataset] for _ in range(count)]
 
 
-@STAGES
+@pytest.mark.parametrize(
+    "train",
+    [probe, functools.partial(allocate, meta_epochs=0)],
+    ids=["probe", "allocate"],
+)
 def test_data_of_another_fit_keeps_its_order(train, tmp_path):
     other, orders = shuffled_numbers(), []
     look = keras.callbacks.LambdaCallback(
@@ -115,19 +127,19 @@ def test_arrays_are_shuffled_by_the_epoch(tmp_path):
 def test_only_a_part_of_the_epochs_learns_weights(tmp_path):
     whole = allocate(tmp_path / "whole", meta_epochs=1)
     with pytest.raises(Interrupted):
-        allocate(tmp_path / "cut", InterruptAfter(3 * STEPS), meta_epochs=1)
+        allocate(tmp_path / "cut", InterruptAfter(2 * STEPS), meta_epochs=1)
     assert_same(allocate(tmp_path / "cut", meta_epochs=1), whole)
 
 
 @STAGES
 def test_a_stage_that_had_ended_is_passed_over(train, tmp_path):
-    train(tmp_path)
+    copy_of_whole(train, tmp_path)
     whole, began = never_interrupted(train), EpochsTrained()
     assert_same(train(tmp_path, began), whole)
     assert began.epochs == []
 
 
-def test_nothing_is_changed_by_it(tmp_path):
+def test_nothing_is_changed_by_it():
     keras.utils.set_random_seed(3)
     model, recorder = interrupted.network(), kcn.LossCurveRecorder()
     model.fit(
@@ -136,7 +148,7 @@ def test_nothing_is_changed_by_it(tmp_path):
         verbose=0,
         callbacks=[recorder],
     )
-    left = probe(tmp_path, recorder=kcn.LossCurveRecorder())
+    left = never_interrupted(probe)
     np.testing.assert_array_equal(left["losses"], recorder.loss_curves.values)
     for index, variable in enumerate(model.variables):
         np.testing.assert_array_equal(left[f"model/{index}"], variable)
@@ -199,34 +211,35 @@ def test_the_probing_schedule_finds_the_compiled_rate(tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_order_of_callbacks_does_not_matter(order, tmp_path):
-    def train(folder, *interrupt):
+def test_the_order_of_callbacks_does_not_matter(tmp_path):
+    """The backup before the recorder; other tests have it after."""
+
+    def train(*interrupt):
         keras.utils.set_random_seed(3)
         model, recorder = interrupted.network(), kcn.LossCurveRecorder()
-        callbacks = [recorder, kcn.BackupAndResume(folder)][::order]
-        callbacks += interrupt
-        model.fit(interrupted.data(), epochs=4, callbacks=callbacks, verbose=0)
+        model.fit(
+            interrupted.data(),
+            epochs=interrupted.NUM_EPOCHS,
+            callbacks=[kcn.BackupAndResume(tmp_path), recorder, *interrupt],
+            verbose=0,
+        )
         return recorder.loss_curves.values
 
-    whole = train(tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", InterruptAfter(2 * STEPS + 1))
-    np.testing.assert_array_equal(train(tmp_path / "cut"), whole)
+        train(InterruptAfter(STEPS + 1))
+    expected = never_interrupted(probe)["losses"]
+    np.testing.assert_array_equal(train(), expected)
 
 
 @pytest.mark.parametrize("name", ["curves.npz", "curves"])
 def test_a_recorder_with_a_place_of_its_own(name, tmp_path):
-    def train(part, *callbacks):
-        recorder = kcn.LossCurveRecorder(tmp_path / part / name)
-        return probe(tmp_path / part, *callbacks, recorder=recorder)
+    def train(*callbacks):
+        recorder = kcn.LossCurveRecorder(tmp_path / name)
+        return probe(tmp_path, *callbacks, recorder=recorder)
 
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "cut").mkdir()
-    whole = train("whole")
     with pytest.raises(Interrupted):
-        train("cut", InterruptAfter(2 * STEPS + 1))
-    assert_same(train("cut"), whole)
+        train(InterruptAfter(STEPS + 1))
+    assert_same(train(), never_interrupted(probe))
 
 
 def test_early_stopping_ends_a_stage(tmp_path):
@@ -282,7 +295,7 @@ def test_several_steps_in_one_execution(tmp_path):
 def test_a_later_fit_starts_where_it_is_told(tmp_path):
     """Keras keeps `_initial_epoch`, which would let it start late."""
     with pytest.raises(Interrupted):
-        probe(tmp_path, InterruptAfter(2 * STEPS + 1))
+        probe(tmp_path, InterruptAfter(STEPS + 1))
     model = interrupted.network()
     probe(tmp_path, model=model)
     began = EpochsTrained()
@@ -294,26 +307,26 @@ def test_a_later_fit_starts_where_it_is_told(tmp_path):
 
 
 def test_the_two_newest_are_kept(tmp_path):
-    probe(tmp_path)
+    copy_of_whole(probe, tmp_path)
     names = sorted(n for n in os.listdir(tmp_path) if n.startswith("backup"))
-    assert names == ["backup-00000002.npz", "backup-00000003.npz"]
+    assert names == ["backup-00000001.npz", "backup-00000002.npz"]
 
 
 def test_a_damaged_newest_falls_back(tmp_path):
     whole = never_interrupted(probe)
     with pytest.raises(Interrupted):
-        probe(tmp_path / "cut", InterruptAfter(3 * STEPS + 1))
-    path = tmp_path / "cut" / "backup-00000002.npz"
+        probe(tmp_path / "cut", InterruptAfter(2 * STEPS + 1))
+    path = tmp_path / "cut" / "backup-00000001.npz"
     path.write_bytes(path.read_bytes()[:-100])
     began = EpochsTrained()
-    with pytest.warns(UserWarning, match="backup-00000002.npz' is damaged"):
+    with pytest.warns(UserWarning, match="backup-00000001.npz' is damaged"):
         resumed = probe(tmp_path / "cut", began)
     assert_same(resumed, whole)
-    assert began.epochs[0] == 2
+    assert began.epochs[0] == 1
 
 
 def test_all_damaged(tmp_path):
-    probe(tmp_path)
+    copy_of_whole(probe, tmp_path)
     for path in tmp_path.glob("backup-*.npz"):
         path.write_bytes(b"none")
     with (
@@ -324,7 +337,7 @@ def test_all_damaged(tmp_path):
 
 
 def test_a_backup_of_another_model(tmp_path):
-    probe(tmp_path)
+    copy_of_whole(probe, tmp_path)
     model = testing_utils.tiny_model("functional")
     model.compile(
         "adam",
@@ -340,13 +353,13 @@ def test_a_backup_of_another_model(tmp_path):
 
 
 def test_a_backup_of_the_other_stage(tmp_path):
-    probe(tmp_path)
+    copy_of_whole(probe, tmp_path)
     with pytest.raises(ValueError, match="Use a folder of its own"):
         allocate(tmp_path)
 
 
 def test_a_backup_of_other_curves(tmp_path):
-    allocate(tmp_path)
+    copy_of_whole(allocate, tmp_path)
     keras.utils.set_random_seed(3)
     weighted = kcn.CurveWeightedModel(interrupted.network())
     curves = interrupted.curves()
@@ -361,19 +374,19 @@ def test_a_backup_of_other_curves(tmp_path):
 
 
 def test_curves_that_are_missing(tmp_path):
-    probe(tmp_path)
+    copy_of_whole(probe, tmp_path)
     (tmp_path / "curves" / "curves.json").unlink()
     with pytest.raises(ValueError, match="a folder that a LossCurveRecorder"):
         probe(tmp_path)
 
 
 def test_curves_of_fewer_epochs(tmp_path):
-    probe(tmp_path / "long")
+    copy_of_whole(probe, tmp_path / "long")
     with pytest.raises(Interrupted):
         probe(tmp_path / "short", InterruptAfter(STEPS + 1))
     os.rename(tmp_path / "long" / "curves", tmp_path / "aside")
     os.rename(tmp_path / "short" / "curves", tmp_path / "long" / "curves")
-    with pytest.raises(ValueError, match="curves of 4 epochs"):
+    with pytest.raises(ValueError, match="curves of 3 epochs"):
         probe(tmp_path / "long")
 
 
@@ -416,19 +429,19 @@ def test_a_full_disk(tmp_path, monkeypatch):
     class Fill(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             nonlocal is_full
-            is_full = epoch == 2
+            is_full = epoch == 1
 
     monkeypatch.setattr(whole_files.os, "fsync", fsync)
     with (
         pytest.raises(Interrupted),
         pytest.warns(UserWarning, match="No backup could be saved.*No space"),
     ):
-        probe(tmp_path / "cut", Fill(), InterruptAfter(3 * STEPS + 2))
+        probe(tmp_path / "cut", Fill(), InterruptAfter(2 * STEPS + 2))
     assert not [n for n in os.listdir(tmp_path / "cut") if "tmp" in n]
     is_full = False
     began = EpochsTrained()
     assert_same(probe(tmp_path / "cut", began), whole)
-    assert began.epochs[0] == 2
+    assert began.epochs[0] == 1
 
 
 def test_a_full_disk_warns_once_and_training_goes_on(tmp_path, monkeypatch):
@@ -471,7 +484,7 @@ def test_losses_that_are_not_finite(tmp_path):
         pytest.raises(Interrupted),
         pytest.warns(UserWarning, match="not finite"),
     ):
-        train(tmp_path / "cut", InterruptAfter(3 * STEPS))
+        train(tmp_path / "cut", InterruptAfter(2 * STEPS))
     with pytest.warns(UserWarning, match="not finite"):
         assert_same(train(tmp_path / "cut"), whole)
 

@@ -72,7 +72,9 @@ def train_weighted(model, train, curves, **kwargs):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script(script, tmp_path):
     model, train, *label_fn = script(tmp_path)
-    train_weighted(model, train, probe(model, train, *label_fn))
+    curves = probe(model, train, *label_fn)
+    # Steps that learn hold all that those with frozen weights do.
+    train_weighted(model, train, curves, meta_epochs=EPOCHS)
 
 
 def test_keras_hub_task_as_base_model():
