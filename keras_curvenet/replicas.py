@@ -76,7 +76,7 @@ def apply_if_finite(optimizer, loss, gradients, variables):
     def apply(gradients):
         optimizer.apply(gradients, variables)
 
-    if num_replicas() == 1:
+    if not tf.distribute.has_strategy():
         tf.cond(is_finite, lambda: apply(gradients), lambda: None)
         return
 

@@ -1,11 +1,15 @@
 """A step whose loss is not finite changes nothing but its count."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_models
 from weighted_models import eager
+from weighted_models import fit
+from weighted_models import weighted_model
 
 from keras_curvenet.replicas import apply_if_finite
 
@@ -67,3 +71,16 @@ def test_momentum_does_not_move_a_model_through_a_step_left_out():
             callbacks=[note],
         )
     tiny_models.assert_all_equal(values[1], values[0])
+
+
+def test_a_strategy_of_one_device_trains_as_none():
+    def trained(scope):
+        with scope:
+            weighted = weighted_model(tiny_models.two_layer_model)
+        fit(weighted)
+        return weighted.base_model.get_weights()
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    tiny_models.assert_all_close(
+        trained(strategy.scope()), trained(contextlib.nullcontext())
+    )
