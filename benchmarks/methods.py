@@ -622,7 +622,7 @@ def weight_figures(trial, weighted):
     """Mean weights, and what the trained model finds."""
     is_wrong = trial.data.is_wrong
     weights = weighted.sample_weights()
-    scores = weighted.label_quality_scores()
+    scores = weighted.revised_label_quality_scores()
     figures = {
         "weight_right": weights[~is_wrong].mean(),
         "found_after": (scores < 0.5).mean(),

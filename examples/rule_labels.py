@@ -254,7 +254,7 @@ def main(argv):
             "by_rules": PACKAGES[by_rules],
             "label": PACKAGES[labels],
             "is_checked": is_checked,
-            "quality": weighted.label_quality_scores(),
+            "quality": weighted.revised_label_quality_scores(),
         }
     ).to_csv(output, index=False)
     print(f"\nAll labels: {output}; lists that were checked: beside it.")
