@@ -225,6 +225,8 @@ def verdict(evidence):
             if not method.startswith((_DEFAULTS, "weights fixed"))
             if evidence.differences([task], method)
         }
+        if not rivals:
+            continue
         best = max(rivals, key=rivals.get)
         gains = [-d for d in evidence.differences([task], best)]
         words = "win" if np.mean(gains) > 0.0 else "lose"
