@@ -175,11 +175,12 @@ def _label_suspicion(curves: LossCurves) -> LabelSuspicion:
         num_suspects = _num_high_losses(relative)
         return LabelSuspicion(values, num_suspects)
     share, share_range = _share_of_wrong(curves)
-    hardly_learned = _hardly_learned(curves)
+    half = curves.num_epochs // 2
     values[seen], num_suspects = _spared(
-        relative, share, labels, hardly_learned
+        relative, share, labels, _hardly_learned(curves, slice(0, half))
     )
-    doubts = _doubts(curves, share, share_range, hardly_learned)
+    in_the_end = _hardly_learned(curves, slice(half, None))
+    doubts = _doubts(curves, share, share_range, in_the_end)
     return LabelSuspicion(values, num_suspects, share_range, doubts)
 
 
@@ -201,14 +202,14 @@ def _relative(values: _Array, labels: npt.NDArray[np.int64]) -> _Array:
     return values - _CLASS_SHARE * means[labels]
 
 
-def _hardly_learned(curves: LossCurves) -> npt.NDArray[np.bool_]:
+def _hardly_learned(curves: LossCurves, epochs: slice) -> npt.NDArray[np.bool_]:
     """Bool `(num_classes,)`: which are predicted for few of their samples.
 
-    In the last half of the epochs. Where predicted classes are not recorded,
-    those count that are the given label.
+    Where predicted classes are not recorded, those count that are the given
+    label.
     """
     predicted, given = np.zeros((2, curves.num_classes), np.int64)
-    for epoch in range(curves.num_epochs // 2, curves.num_epochs):
+    for epoch in range(curves.num_epochs)[epochs]:
         margins = curves.margin_columns[epoch]  # type: ignore[index]
         given += _counts(curves, curves.labels[~np.isnan(margins)])
         if curves.predicted_columns is None:
@@ -296,21 +297,30 @@ def _spared(
 ) -> tuple[_Array, int]:
     """Suspicion in which no class is suspect because it was not learned.
 
-    The suspects are the given share of all. Of a class that is hardly learned
-    as many are, by subtracting from the suspicion of its samples.
+    The suspects are the given share of the classes that were learned. Of one
+    that is hardly learned no greater share is, by subtracting from the
+    suspicion of its samples.
     """
-    ranked = np.sort(values)[::-1]
-    num_suspects = round(share * len(values))
-    if not 0 < num_suspects < len(values) or not hardly_learned.any():
-        return values, num_suspects
-    threshold = ranked[num_suspects - 1 : num_suspects + 1].mean()
+    is_learned = ~hardly_learned[labels]
+    if is_learned.all() or not is_learned.any():
+        return values, round(share * len(values))
+    num_suspects = round(share * np.count_nonzero(is_learned))
+    threshold = _above(values[is_learned], num_suspects)
     for members in members_of_classes(labels):
-        allowed = round(share * len(members))
-        if hardly_learned[labels[members[0]]] and allowed < len(members):
-            own = np.sort(values[members])[::-1]
-            excess = own[max(allowed - 1, 0) : allowed + 1].mean() - threshold
-            values[members] -= max(excess, 0.0)
+        if not is_learned[members[0]]:
+            own = _above(values[members], round(share * len(members)))
+            values[members] -= max(own - threshold, 0.0)
     return values, int(np.count_nonzero(values > threshold))
+
+
+def _above(values: _Array, size: int) -> float:
+    """A number that so many of the values are above."""
+    ranked = np.sort(values)[::-1]
+    if size == 0:
+        return float(ranked[0])
+    if size == len(ranked):
+        return float(ranked[-1]) - 1.0
+    return float(ranked[size - 1 : size + 1].mean())
 
 
 def _doubts(
