@@ -26,10 +26,10 @@ from absl import app
 from absl import flags
 from methods import CHOICES
 from methods import METHODS
-from methods import Trial
 from tasks import PAPER_TASKS
 from tasks import TASKS
 from tqdm import tqdm
+from trials import Trial
 
 FLAGS = flags.FLAGS
 RESULTS = pathlib.Path(__file__).with_name("results")
@@ -227,15 +227,13 @@ def main(argv):
 
 def print_table(rows):
     """Accuracy of the last epochs, means of the seeds."""
-    for run in wanted_runs():
-        own = [
-            row["last"]
-            for row in rows
-            if row["split"] == "test"
-            and (row["task"], row["method"]) == (run["task"], run["method"])
-        ]
-        if run["seed"] == min(r["seed"] for r in wanted_runs()):
-            print(f"{run['task']:14} {run['method']:40} {np.mean(own):.3f}")
+    accuracies = {}
+    for row in rows:
+        if row["split"] == "test":
+            key = row["task"], row["method"]
+            accuracies.setdefault(key, []).append(row["last"])
+    for key in dict.fromkeys((r["task"], r["method"]) for r in wanted_runs()):
+        print(f"{key[0]:14} {key[1]:40} {np.mean(accuracies[key]):.3f}")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import clean_data
 import numpy as np
 from absl import app
 from absl import flags
-from methods import Trial
 from tasks import TASKS
 from tasks import balanced_digits
+from trials import Trial
 
 from keras_curvenet.probing.whole_files import whole_file
 

@@ -21,6 +21,15 @@ from accuracy import MAIN_METHODS
 from accuracy import MAIN_TASKS
 from accuracy import PRESETS
 from accuracy import recorded_rows
+from evidence import DEFAULTS
+from evidence import GROUPS
+from evidence import ISSUE_METHODS
+from evidence import Evidence
+from evidence import accuracy_cell
+from evidence import number
+from evidence import table
+from evidence import with_error
+from pictures import draw
 from tasks import TASKS
 
 FLAGS = flags.FLAGS
@@ -28,44 +37,7 @@ flags.DEFINE_bool("check", False, "Whether pages must be as they would be.")
 
 _HERE = pathlib.Path(__file__).parent
 _ROOT = _HERE.parent
-_RESULTS, _FIGURES = _HERE / "results", _HERE / "figures"
-_DEFAULTS = "defaults"
-_GROUPS = {
-    "no clean data": (
-        "plain",
-        "plain, long",
-        "logit adjustment",
-        "logit adjustment, long",
-        "label smoothing",
-        "generalized crossentropy",
-        "symmetric crossentropy",
-        "bootstrapping",
-        "MixUp",
-        "weight averaging",
-        "ELR",
-        "cleanlab",
-        "margins (AUM)",
-        "weights fixed",
-        "defaults",
-        "defaults, averaged weights",
-    ),
-    "20 clean samples a class, or what they say": (
-        "Meta-Weight-Net, clean meta set",
-        "CurveNet as published, clean meta set",
-        "defaults, clean meta set",
-        "defaults, 50 checked labels",
-    ),
-    "told how many labels are wrong": (
-        "small losses (O2U-Net)",
-        "Co-teaching",
-    ),
-    "told which labels are wrong, or the right ones": (
-        "right labels alone",
-        "right labels alone, adjusted",
-        "true labels",
-        "true labels, adjusted",
-    ),
-}
+_RESULTS = _HERE / "results"
 _README_METHODS = (
     "plain",
     "plain, long",
@@ -86,98 +58,12 @@ _ABLATIONS = {
     "no margins": "curves of losses alone",
     "fresh network": "a fresh network, in place of the rule",
 }
-_ISSUE_METHODS = {
-    "defaults": "`label_quality_scores`",
-    "cleanlab": "cleanlab, 5 folds",
-    "margins (AUM)": "AUM, threshold samples",
-    "small losses (O2U-Net)": "O2U-Net, told how many",
-}
-
-
-class Evidence:
-    """The rows of tests, by task, method and seed."""
-
-    def __init__(self, rows):
-        self.rows = [row for row in rows if row["split"] == "test"]
-        self._runs = defaultdict(dict)
-        for row in self.rows:
-            self._runs[row["task"], row["method"]][row["seed"]] = row
-
-    def runs(self, task, method):
-        """Dict from seeds to rows."""
-        return self._runs.get((task, method), {})
-
-    def values(self, task, method, name):
-        """List of a figure's values, one a seed that has it."""
-        rows = self.runs(task, method).values()
-        return [row[name] for row in rows if name in row]
-
-    def mean(self, tasks, method, name):
-        """Mean over tasks of the means over seeds; NaN where one is missing."""
-        means = [self.values(task, method, name) for task in tasks]
-        if not all(means):
-            return np.nan
-        return float(np.mean([np.mean(values) for values in means]))
-
-    def differences(self, tasks, method, other=_DEFAULTS):
-        """What the last epochs differ by, run by run of the same seed."""
-        return [
-            row["last"] - self.runs(task, other)[seed]["last"]
-            for task in tasks
-            for seed, row in self.runs(task, method).items()
-            if seed in self.runs(task, other)
-        ]
-
-    def cost(self, tasks, method):
-        """CPU time, over that of plain training of the same seeds."""
-        ratios = [
-            row["cpu_seconds"] / self.runs(task, "plain")[seed]["cpu_seconds"]
-            for task in tasks
-            for seed, row in self.runs(task, method).items()
-            if seed in self.runs(task, "plain")
-        ]
-        return float(np.median(ratios)) if ratios else np.nan
-
-
-def number(value, digits=3, sign=False):
-    """A number for a table; nothing where there is none."""
-    if np.isnan(value):
-        return ""
-    return f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def with_error(values, sign=True):
-    """Mean and standard error."""
-    if not values:
-        return ""
-    text = number(float(np.mean(values)), sign=sign)
-    if len(values) < 2:
-        return text
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{text} ± {error:.3f}"
-
-
-def accuracy_cell(evidence, task, method):
-    """Mean and deviation of the last epochs, and the mean of the best."""
-    last = evidence.values(task, method, "last")
-    if not last:
-        return ""
-    text = f"{np.mean(last):.3f}"
-    if len(last) > 1:
-        text += f" ± {np.std(last, ddof=1):.3f}"
-    return f"{text} ({np.mean(evidence.values(task, method, 'best')):.3f})"
-
-
-def table(header, rows):
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main_table(evidence):
     """All methods on the four full settings."""
     rows = []
-    for group, methods in _GROUPS.items():
+    for group, methods in GROUPS.items():
         rows.append([f"*{group}*", *[""] * (len(MAIN_TASKS) + 3)])
         for method in methods:
             if not any(evidence.runs(task, method) for task in MAIN_TASKS):
@@ -188,9 +74,9 @@ def main_table(evidence):
             differences = evidence.differences(MAIN_TASKS, method)
             rows.append(
                 [
-                    f"**{method}**" if method == _DEFAULTS else method,
+                    f"**{method}**" if method == DEFAULTS else method,
                     *cells,
-                    "" if method == _DEFAULTS else with_error(differences),
+                    "" if method == DEFAULTS else with_error(differences),
                     epochs_cell(evidence, method),
                     number(evidence.cost(MAIN_TASKS, method), 1),
                 ]
@@ -204,7 +90,7 @@ def readme_table(evidence):
     """The rows that most would try, on the four full settings."""
     rows = [
         [
-            f"**{method}**" if method == _DEFAULTS else method,
+            f"**{method}**" if method == DEFAULTS else method,
             *[
                 number(evidence.mean([task], method, "last"))
                 for task in MAIN_TASKS
@@ -221,8 +107,8 @@ def verdict(evidence):
     for task in MAIN_TASKS:
         rivals = {
             method: evidence.mean([task], method, "last")
-            for method in _GROUPS["no clean data"]
-            if not method.startswith((_DEFAULTS, "weights fixed"))
+            for method in GROUPS["no clean data"]
+            if not method.startswith((DEFAULTS, "weights fixed"))
             if evidence.differences([task], method)
         }
         if not rivals:
@@ -274,7 +160,7 @@ def other_table(evidence):
     tasks = [
         task
         for task in TASKS
-        if task not in MAIN_TASKS and evidence.runs(task, _DEFAULTS)
+        if task not in MAIN_TASKS and evidence.runs(task, DEFAULTS)
     ]
     rows = []
     for task in tasks:
@@ -282,7 +168,7 @@ def other_table(evidence):
             accuracy_cell(evidence, task, method).split(" (")[0]
             for method in MAIN_METHODS
         ]
-        seeds = len(evidence.runs(task, _DEFAULTS))
+        seeds = len(evidence.runs(task, DEFAULTS))
         rows.append([TASKS[task].title, *cells, str(seeds)])
     return table(["", *MAIN_METHODS, "seeds"], rows)
 
@@ -303,12 +189,10 @@ def ablation_table(evidence):
 
 def issue_table(evidence):
     """How well wrong labels are found."""
-    tasks = [
-        task for task in TASKS if evidence.values(task, _DEFAULTS, "wrong")
-    ]
+    tasks = [task for task in TASKS if evidence.values(task, DEFAULTS, "wrong")]
     rows = []
     for task in tasks:
-        for method, words in _ISSUE_METHODS.items():
+        for method, words in ISSUE_METHODS.items():
             if not evidence.values(task, method, "found"):
                 continue
             figures = [
@@ -323,9 +207,9 @@ def issue_table(evidence):
 
 def simpler_rankings(evidence):
     """AUROC of label quality, of the mean margin and of the last loss."""
-    tasks = [t for t in TASKS if evidence.values(t, _DEFAULTS, "auroc")]
+    tasks = [t for t in TASKS if evidence.values(t, DEFAULTS, "auroc")]
     return {
-        name: number(evidence.mean(tasks, _DEFAULTS, name))
+        name: number(evidence.mean(tasks, DEFAULTS, name))
         for name in ("auroc", "auroc_mean_margin", "auroc_last_loss")
     }
 
@@ -403,60 +287,6 @@ def kills():
     return {"all": len(rows), "equal": len(equal)}
 
 
-def draw_figures(evidence):
-    """Accuracy against cost and against noise, found against wrong."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams.update({"svg.hashsalt": "0", "font.size": 9})
-    figure, (cost, noise, found) = plt.subplots(
-        1, 3, figsize=(12, 3.6), layout="constrained"
-    )
-    for method in [m for g in list(_GROUPS.values())[:2] for m in g]:
-        tasks = [t for t in MAIN_TASKS if evidence.runs(t, method)]
-        if tasks == list(MAIN_TASKS):
-            x = evidence.cost(tasks, method)
-            y = evidence.mean(tasks, method, "last")
-            is_own = method.startswith(_DEFAULTS)
-            cost.plot(x, y, "o", color="C1" if is_own else "C0")
-            cost.annotate(method, (x, y), fontsize=6)
-    cost.set(
-        xscale="log", xlabel="CPU time over plain", ylabel="mean test accuracy"
-    )
-    rates = {"none": 0.0, "noise_0.2": 0.2, "clothes": 0.4, "noise_0.6": 0.6}
-    for method in MAIN_METHODS:
-        points = [
-            (rate, evidence.mean([task], method, "last"))
-            for task, rate in rates.items()
-        ]
-        noise.plot(*zip(*points, strict=True), marker="o", label=method)
-    noise.set(xlabel="labels redrawn, Fashion-MNIST", ylabel="test accuracy")
-    noise.legend(fontsize=6)
-    for marker, (method, words) in zip(
-        "osv^", _ISSUE_METHODS.items(), strict=True
-    ):
-        points = [
-            (
-                evidence.mean([task], method, "wrong"),
-                evidence.mean([task], method, "found"),
-            )
-            for task in TASKS
-            if evidence.values(task, method, "found")
-        ]
-        if points:
-            found.plot(*zip(*points, strict=True), marker, label=words)
-    found.plot([0, 0.6], [0, 0.6], ":", color="gray")
-    found.set(xlabel="labels that are wrong", ylabel="found")
-    found.legend(fontsize=6)
-    _FIGURES.mkdir(exist_ok=True)
-    figure.savefig(
-        _FIGURES / "accuracy.svg", metadata={"Date": None, "Creator": None}
-    )
-    plt.close(figure)
-
-
 def pages():
     """Dict from paths to the texts that results make of them."""
     rows = recorded_rows(_RESULTS / "accuracy_full.jsonl")
@@ -527,7 +357,7 @@ def main(argv):
         raise app.UsageError(f"{differing} are not what results say.")
     if not FLAGS.check:
         rows = recorded_rows(_RESULTS / "accuracy_full.jsonl")
-        draw_figures(Evidence(rows))
+        draw(Evidence(rows), _HERE / "figures" / "accuracy.svg")
 
 
 if __name__ == "__main__":

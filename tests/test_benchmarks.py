@@ -94,11 +94,11 @@ def test_co_teaching_leaves_out_what_the_other_finds_large():
 
 
 def test_calibration_error_by_hand():
-    import methods
+    import trials
 
     confidences = np.array([0.9, 0.9, 0.5, 0.5])
     is_right = np.array([True, True, True, False])
-    found = methods.calibration_error(confidences, is_right)
+    found = trials.calibration_error(confidences, is_right)
     np.testing.assert_allclose(found, 0.05)  # 0.1 of one half of the samples.
 
 
