@@ -90,8 +90,8 @@ def revised_suspicion(
     """How suspicious labels are once a trained network has said its part.
 
     What it predicts is evidence as an epoch's margins are, and counts as much
-    as all epochs of the curves together. How many labels are wrong is told by
-    it alone.
+    as the suspicion of the curves. How many labels are wrong is told by it
+    alone.
 
     Args:
         curves: `LossCurves`.
@@ -99,24 +99,21 @@ def revised_suspicion(
             where nothing was predicted of a sample.
         others: Float `(num_samples,)`, that of the likeliest other class.
     """
+    has_margins = curves.margin_columns is not None
     seen = ~never_seen(curves.margin_columns or curves.loss_columns)
-    values = np.full(curves.num_samples, np.nan)
+    values = np.where(seen, 0.0, np.nan)  # Losses are no differences.
+    if has_margins:
+        values = label_suspicion(curves).values.copy()
     predicted = seen & (own + others > 0.0)
     own, others = own[predicted], others[predicted]
-    evidence = np.zeros(curves.num_samples)
-    if curves.margin_columns is not None:
-        evidence = _mean_evidence(curves)
-        evidence[predicted] /= 2.0
-    evidence[predicted] += (others - own) / (others + own) / 2.0
-    labels = curves.labels
+    evidence = (others - own) / (others + own)
+    values[predicted] = (values[predicted] + evidence) / 2.0
     share, share_range = _share_of_contradicted(own, others, own - others)
-    given = np.maximum(_counts(curves, labels[predicted]), 1)
+    labels = curves.labels
+    given = _counts(curves, labels[predicted])
     likelier = _counts(curves, labels[predicted][own > others])
     values[seen], num_suspects = _spared(
-        _relative(evidence[seen], labels[seen]),
-        share,
-        labels[seen],
-        likelier < _HARDLY_LEARNED * given,
+        values[seen], share, labels[seen], likelier < _HARDLY_LEARNED * given
     )
     return LabelSuspicion(values, num_suspects, share_range)
 
