@@ -27,7 +27,7 @@ _SHRINKAGE = 2.0
 
 # A class that is predicted less often than this share of its labels is hardly
 # learned: of its labels, no more are taken for wrong than of all.
-_HARDLY_LEARNED = 0.1
+_HARDLY_LEARNED = 0.03
 
 # Of all samples, so many times the share of wrong labels is possible that the
 # surest part has.
