@@ -231,7 +231,7 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
     not recorded, by how much the label is likelier than any other class.
     """
     half = curves.num_epochs // 2
-    own, others, count = np.zeros((3, curves.num_samples))
+    own, others, count = np.zeros((3, curves.num_samples), np.float32)
     for loss, margin in zip(
         curves.loss_columns[:half],
         curves.margin_columns[:half],  # type: ignore[index]
@@ -246,10 +246,16 @@ def _share_of_wrong(curves: LossCurves) -> tuple[float, tuple[float, float]]:
     own, others = own[seen] / count[seen], others[seen] / count[seen]
     decisions = own - others
     if curves.predicted_columns is not None:
-        given, other, _, num = class_votes(curves, slice(0, half))
-        votes = ((given - other) / np.maximum(num, 1))[seen]
-        decisions = votes * np.maximum(own, others)
+        decisions = _leads(curves, slice(0, half))[seen]
+        decisions *= np.maximum(own, others)
     return _share_of_contradicted(own, others, decisions)
+
+
+def _leads(curves: LossCurves, epochs: slice) -> _Array:
+    """Float32 in [-1, 1]: votes for the label less those for another class."""
+    given, other, _, seen = class_votes(curves, epochs)
+    leads: _Array = (given - other).astype(np.float32)
+    return leads / np.maximum(seen, 1).astype(np.float32)
 
 
 def _share_of_contradicted(
