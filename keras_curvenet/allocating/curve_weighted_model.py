@@ -514,10 +514,10 @@ class CurveWeightedModel(keras.Model):
         """How probably each sample's label is right, as the model sees it now.
 
         The estimate of `keras_curvenet.label_quality_scores`, fed with what the
-        model has come to predict of a sample beside its curves. How many labels
-        are wrong is read off these predictions alone. They tell more than the
-        probe did, wherever the probe learned slowly. Without `soft_labels`,
-        these are the scores of the loss curves.
+        model has come to predict of a sample beside its curves. As many labels
+        look wrong as it finds less likely than another class. That tells more
+        than the probe did, wherever the probe learned slowly. Without
+        `soft_labels`, these are the scores of the loss curves.
 
         Returns:
             Float64 `(num_samples,)` in [0, 1], by sample id: below 0.5 where

@@ -90,8 +90,8 @@ def revised_suspicion(
     """How suspicious labels are once a trained network has said its part.
 
     What it predicts is evidence as an epoch's margins are, and counts as much
-    as the suspicion of the curves. How many labels are wrong is told by it
-    alone.
+    as the suspicion of the curves. As many labels are taken for wrong as it
+    finds less likely than another class.
 
     Args:
         curves: `LossCurves`.
@@ -108,14 +108,14 @@ def revised_suspicion(
     own, others = own[predicted], others[predicted]
     evidence = (others - own) / (others + own)
     values[predicted] = (values[predicted] + evidence) / 2.0
-    share, share_range = _share_of_contradicted(own, others, own - others)
     labels = curves.labels
     given = _counts(curves, labels[predicted])
     likelier = _counts(curves, labels[predicted][own > others])
+    share = np.count_nonzero(others > own) / max(own.size, 1)
     values[seen], num_suspects = _spared(
         values[seen], share, labels[seen], likelier < _HARDLY_LEARNED * given
     )
-    return LabelSuspicion(values, num_suspects, share_range)
+    return LabelSuspicion(values, num_suspects)
 
 
 def check_curves(curves: Any) -> None:
