@@ -103,7 +103,7 @@ def number(value, digits=3, sign=False):
 
 def with_error(values, sign=True):
     """Mean and standard error."""
-    if not values:
+    if len(values) == 0:
         return ""
     text = number(float(np.mean(values)), sign=sign)
     if len(values) < 2:

@@ -114,11 +114,24 @@ def verdict(evidence):
         if not rivals:
             continue
         best = max(rivals, key=rivals.get)
-        gains = [-d for d in evidence.differences([task], best)]
-        words = "win" if np.mean(gains) > 0.0 else "lose"
+        gains = -np.array(evidence.differences([task], best))
+        words = "more" if np.mean(gains) > 0.0 else "less"
+        amount = with_error(np.sign(np.mean(gains)) * gains, sign=False)
         sentences.append(
-            f"On {TASKS[task].title} the defaults {words} by "
-            f"{with_error(gains)} against {best}, the best row of others."
+            f"On {TASKS[task].title} the defaults have {amount} {words} than "
+            f"{best}, the best of the other rows."
+        )
+    better = [
+        f"{method} on {TASKS[task].title} ({number(np.mean(gains))} more)"
+        for task in TASKS
+        if task not in MAIN_TASKS
+        for method in MAIN_METHODS[:3]
+        if (gains := evidence.differences([task], method))
+        and np.mean(gains) > 0.0
+    ]
+    if better:
+        sentences.append(
+            f"On the other data below they have less than {', '.join(better)}."
         )
     return " ".join(sentences)
 
