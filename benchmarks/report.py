@@ -293,6 +293,16 @@ def scale():
     return epochs, max(curves, key=lambda row: row["samples"])
 
 
+def clean_meta_sets():
+    """Accuracy by CurveNet's rate, of a head on features with .17 wrong."""
+    rows = recorded_rows(_RESULTS / "clean_meta_set.jsonl")
+    return {
+        row["way"]: number(row["accuracy"])
+        for row in rows
+        if row["task"] == "random" and row["clean_per_class"] in (0, 20)
+    }
+
+
 def kills():
     """How many killed trainings there were, and how many ended equal."""
     rows = json.loads((_RESULTS / "kill_and_resume.json").read_text())
@@ -339,6 +349,7 @@ def pages():
         "scale": of_epochs,
         "curves": of_curves,
         "kills": kills(),
+        "clean": clean_meta_sets(),
         "readme_table": readme_table(evidence),
         "verdict": verdict(evidence),
         "seeds": len(PRESETS["full"][0][2]),

@@ -28,7 +28,7 @@ _EPSILON_PER_RATE = 2e-6
 
 # Its learning rates where label quality is corrected. A meta set that is chosen
 # by curves knows little that the label quality does not.
-_RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 3e-4
+_RATE_IF_CHOSEN, _RATE_IF_GIVEN = 1e-5, 1e-4
 
 
 def check_built(argument, layer, layer_class):

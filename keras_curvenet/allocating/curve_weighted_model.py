@@ -45,10 +45,10 @@ class CurveWeightedModel(keras.Model):
 
     CurveNet gives each sample a weight: how far its label is trusted. Weights
     start by the label quality; a small trusted *meta set* then tells
-    CurveNet how to change them. Clean `meta_data` lets it mend what label
-    quality missed; where that found the wrong labels, little is left to add.
-    Without `meta_data`, curves choose the meta set, and CurveNet adds next to
-    nothing to the label quality. As far as a label is not trusted, what the
+    CurveNet how to change them. With clean `meta_data` it learns ten times as
+    fast, and adds little to the label quality. Without `meta_data`, curves
+    choose the meta set, and it adds next to nothing. A faster one may unlearn
+    what the curves tell. As far as a label is not trusted, what the
     network itself predicts stands in (`soft_labels`), and logit adjustment
     keeps rare classes from being neglected (`balance_classes`). `as_published`
     makes the paper's method. Deploy the base model; `compile` it to `evaluate`
@@ -285,7 +285,7 @@ class CurveWeightedModel(keras.Model):
                 `Adam(1e-5, weight_decay=1e-4)` where CurveNet corrects label
                 quality, with an epsilon of 2e-6 times the base optimizer's
                 learning rate, to which meta gradients are proportional; its
-                rate is 3e-4 in a `fit` with `meta_data`. To `Adam(1e-3,
+                rate is 1e-4 in a `fit` with `meta_data`. To `Adam(1e-3,
                 weight_decay=1e-4)`, the paper's, for other CurveNets.
             meta_loss: Loss of the meta set, in any form that `loss` may have.
                 Defaults to `loss`; to the plain crossentropy in place of a

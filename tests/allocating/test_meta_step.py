@@ -77,7 +77,7 @@ def test_the_default_rate_is_by_the_meta_set(tmp_path):
     loaded = keras.models.load_model(tmp_path / "weighted.keras")
     fit(loaded, one_step, epochs=1)
     rates.append(float(loaded.meta_optimizer.learning_rate))
-    assert rates == pytest.approx([1e-5, 3e-4, 1e-5, 3e-4])
+    assert rates == pytest.approx([1e-5, 1e-4, 1e-5, 1e-4])
 
 
 def test_a_rate_that_is_set_stays():
