@@ -352,7 +352,9 @@ def pages():
         "clean": clean_meta_sets(),
         "readme_table": readme_table(evidence),
         "verdict": verdict(evidence),
-        "seeds": len(PRESETS["full"][0][2]),
+        "seeds": max(
+            len(evidence.runs(task, method)) for task, method, _ in made
+        ),
     }
     results = environment.get_template("results.md.jinja").render(values)
     blocks = environment.get_template("readme_blocks.jinja").render(values)
