@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Class.es. .* have fewer",
     "ignore:.* do not tell how many",
     "ignore:The network predicts hardly any",
+    "ignore:All samples of class",
 )
 
 STAGES = pytest.mark.parametrize("train", [probe, allocate])
