@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The base model was trained for"),
     pytest.mark.filterwarnings("ignore:.* have fewer than 20 samples"),
     pytest.mark.filterwarnings("ignore:Nearly all labels of class"),
+    pytest.mark.filterwarnings("ignore:All samples of class"),
     pytest.mark.filterwarnings("ignore:The network predicts hardly any sample"),
 ]
 
