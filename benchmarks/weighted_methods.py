@@ -61,9 +61,13 @@ def as_published(trial):
     return of_training(trial, evaluation, probes=1)
 
 
-def fit_weighted(trial, weighted, curves, callbacks=(), **arguments):
-    """Fits a `CurveWeightedModel`; its `Evaluation`."""
-    trial.compile(weighted)
+def fit_weighted(trial, weighted, curves, momentum=None, **arguments):
+    """Fits a `CurveWeightedModel`, perhaps averaged; its `Evaluation`."""
+    callbacks, averaging = [], {}
+    if momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+        averaging = {"use_ema": True, "ema_momentum": momentum}
+    trial.compile(weighted, **averaging)
     data = trial.data
     samples = kcn.with_sample_ids((data.inputs, data.labels))
     with warnings.catch_warnings():
@@ -111,9 +115,6 @@ def weighted_by_curves(
         is_right = ~trial.data.is_wrong
         ids = kcn.labels_to_check(curves, num_checked, seed=trial.seed)
         checked = {int(i): bool(is_right[i]) for i in ids}
-    callbacks = []
-    if momentum is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
 
     def fitted(base):
         weighted = kcn.CurveWeightedModel(base, **arguments)
@@ -121,7 +122,7 @@ def weighted_by_curves(
             trial,
             weighted,
             curves,
-            callbacks,
+            momentum,
             meta_epochs=meta_epochs,
             meta_data=trial.data.meta if is_clean else None,
             checked=checked,
