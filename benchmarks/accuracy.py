@@ -84,23 +84,26 @@ flags.DEFINE_string(
 )
 
 
-def wanted_runs():
+def runs_of(preset):
     """Dicts of what identifies a run, but for what a method chooses."""
     return [
         {"task": task, "method": method, "seed": seed}
-        for tasks, methods, seeds in PRESETS[FLAGS.preset]
+        for tasks, methods, seeds in PRESETS[preset]
         for seed in seeds
         for task in tasks
         for method in methods
-        if FLAGS.tasks is None or task in FLAGS.tasks
-        if FLAGS.methods is None or method in FLAGS.methods.split(";")
-        if FLAGS.seeds is None or str(seed) in FLAGS.seeds
-        if (task, method) not in LEFT_OUT
     ]
 
 
-# MixUp needs inputs that can be mixed.
-LEFT_OUT = {("docstrings", "MixUp")}
+def wanted_runs():
+    """Those of a preset that other flags do not leave out."""
+    return [
+        run
+        for run in runs_of(FLAGS.preset)
+        if FLAGS.tasks is None or run["task"] in FLAGS.tasks
+        if FLAGS.methods is None or run["method"] in FLAGS.methods.split(";")
+        if FLAGS.seeds is None or str(run["seed"]) in FLAGS.seeds
+    ]
 
 
 def recorded_rows(path):

@@ -30,9 +30,9 @@ def plain(trial, is_long=False, is_adjusted=False):
     return of_training(trial, evaluation, factor=factor)
 
 
-def by_loss(trial, make_loss, is_long=True, **choice):
+def by_loss(trial, make_loss, **choice):
     """A training with another loss."""
-    factor = with_probe(trial) if is_long else 1.0
+    factor = with_probe(trial)
     loss = functools.partial(make_loss, **choice)
     return of_training(
         trial, ordinary(trial, loss=loss, factor=factor), factor=factor
@@ -42,13 +42,11 @@ def by_loss(trial, make_loss, is_long=True, **choice):
 def averaged(trial, momentum):
     """Weights averaged over the steps, as `SwapEMAWeights` evaluates them."""
     factor = with_probe(trial)
-    averaging = {"use_ema": True, "ema_momentum": momentum}
-    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     evaluation = ordinary(
         trial,
         factor=factor,
-        callbacks=[swap],
-        optimizer_arguments=averaging,
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
+        optimizer_arguments={"use_ema": True, "ema_momentum": momentum},
     )
     return of_training(trial, evaluation, factor=factor)
 
@@ -107,14 +105,14 @@ def small_losses(trial):
     curves = trial.waving_probe().curves
     waves = curves.values[:, 2 * curves.num_epochs // 5 :]
     scores = -np.mean(waves - waves.mean(axis=0), axis=1)
-    return filtered(trial, scores, trial.data.is_wrong.mean(), probes=1)
-
-
-def filtered(trial, scores, share, probes):
-    """Trains without the given share of lowest scores."""
-    num_out = round(float(share) * len(scores))
+    num_out = round(float(trial.data.is_wrong.mean()) * len(scores))
     is_found = np.zeros(len(scores), bool)
     is_found[np.argsort(scores, kind="stable")[:num_out]] = True
+    return filtered(trial, is_found, scores, probes=1)
+
+
+def filtered(trial, is_found, scores, probes):
+    """Trains without what so many probes found."""
     epochs = probes * trial.task.probe_epochs
     return of_training(
         trial,
@@ -130,7 +128,7 @@ def area_under_margin(trial):
     Threshold samples get a class of their own in one of two probes each, as
     many as the average class has.
     """
-    data, task = trial.data, trial.task
+    data = trial.data
     num_samples, num_classes = len(data.labels), data.num_classes
     order = np.random.default_rng(trial.seed).permutation(num_samples)
     size = num_samples // (num_classes + 1)
@@ -140,30 +138,15 @@ def area_under_margin(trial):
         labels = data.labels.copy()
         labels[part] = num_classes
         recorder = kcn.LossCurveRecorder()
-        model = trial.new_network(num_classes + 1)
-        trial.compile(model, rate_factor=task.probe_factor)
-        model.fit(
-            trial.batches(
-                kcn.with_sample_ids((data.inputs, labels)), augments=False
-            ),
-            epochs=task.probe_epochs,
-            callbacks=[recorder],
-            shuffle=False,
-            verbose=0,
-        )
+        samples = kcn.with_sample_ids((data.inputs, labels))
+        trial.probing_network(samples, [recorder], num_classes + 1)
         margins = recorder.loss_curves.margins.mean(axis=1)
         threshold = np.quantile(margins[part], 0.99)
         new = ~is_scored & (labels < num_classes)
         scores[new] = margins[new]
         is_found |= new & (margins <= threshold)
         is_scored |= new
-    epochs = 2 * task.probe_epochs
-    return of_training(
-        trial,
-        ordinary(trial, kept=~is_found),
-        probes=2,
-        **issue_figures(trial, is_found, scores, epochs),
-    )
+    return filtered(trial, is_found, scores, probes=2)
 
 
 def cleanlab_filter(trial, folds=5):
@@ -171,32 +154,17 @@ def cleanlab_filter(trial, folds=5):
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    data, task = trial.data, trial.task
+    data = trial.data
     probabilities = np.zeros((len(data.labels), data.num_classes))
     splits = StratifiedKFold(folds, shuffle=True, random_state=trial.seed)
     for rows, rest in splits.split(data.labels, data.labels):
-        model = trial.new_network()
-        trial.compile(model, rate_factor=task.probe_factor)
-        model.fit(
-            trial.batches(
-                (data.inputs[rows], data.labels[rows]), augments=False
-            ),
-            epochs=task.probe_epochs,
-            shuffle=False,
-            verbose=0,
-        )
+        samples = data.inputs[rows], data.labels[rows]
+        model = trial.probing_network(samples)
         logits = model.predict(data.inputs[rest], batch_size=512, verbose=0)
         probabilities[rest] = keras.ops.softmax(logits)
     is_found = find_label_issues(data.labels, probabilities, n_jobs=1)
     scores = get_label_quality_scores(data.labels, probabilities)
-    probes = folds - 1.0
-    epochs = probes * task.probe_epochs
-    return of_training(
-        trial,
-        ordinary(trial, kept=~is_found),
-        probes,
-        **issue_figures(trial, is_found, scores, epochs),
-    )
+    return filtered(trial, is_found, scores, probes=folds - 1.0)
 
 
 def true_labels(trial, is_adjusted=False, are_filtered=False):

@@ -19,8 +19,8 @@ from absl import app
 from absl import flags
 from accuracy import MAIN_METHODS
 from accuracy import MAIN_TASKS
-from accuracy import PRESETS
 from accuracy import recorded_rows
+from accuracy import runs_of
 from evidence import DEFAULTS
 from evidence import GROUPS
 from evidence import ISSUE_METHODS
@@ -314,13 +314,7 @@ def pages():
     """Dict from paths to the texts that results make of them."""
     rows = recorded_rows(_RESULTS / "accuracy_full.jsonl")
     evidence = Evidence(rows)
-    wanted = {
-        (task, method, seed)
-        for tasks, methods, seeds in PRESETS["full"]
-        for task in tasks
-        for method in methods
-        for seed in seeds
-    }
+    wanted = {tuple(run.values()) for run in runs_of("full")}
     made = {(r["task"], r["method"], r["seed"]) for r in evidence.rows}
     of_epochs, of_curves = scale()
     environment = jinja2.Environment(

@@ -93,19 +93,25 @@ class Trial:
     def _probed(self, name, callbacks=()):
         start = time.process_time()
         recorder = kcn.LossCurveRecorder()
-        data = self.data
-        model = self.task.new_network(data, self.seed)
-        self.compile(model, rate_factor=self.task.probe_factor)
-        samples = kcn.with_sample_ids((data.inputs, data.labels))
-        model.fit(
-            self.batches(samples, augments=False),
-            epochs=self.task.probe_epochs,
-            callbacks=[recorder, *callbacks, *self._backups(name)],
-            shuffle=False,  # The dataset shuffles itself.
-            verbose=0,
+        model = self.probing_network(
+            kcn.with_sample_ids((self.data.inputs, self.data.labels)),
+            [recorder, *callbacks, *self._backups(name)],
         )
         seconds = time.process_time() - start
         return Probe(recorder.loss_curves, model.get_weights(), seconds)
+
+    def probing_network(self, samples, callbacks=(), num_outputs=None):
+        """A network that was trained on samples as probes are."""
+        model = self.new_network(num_outputs)
+        self.compile(model, rate_factor=self.task.probe_factor)
+        model.fit(
+            self.batches(samples, augments=False),
+            epochs=self.task.probe_epochs,
+            callbacks=list(callbacks),
+            shuffle=False,  # The dataset shuffles itself.
+            verbose=0,
+        )
+        return model
 
     def new_network(self, num_outputs=None):
         return self.task.new_network(self.data, self.seed, num_outputs)
@@ -188,13 +194,19 @@ class Evaluation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         left = self._epochs - 1 - epoch
         if left % _BETWEEN_EVALUATIONS == 0:
-            logits = self.model.predict(self._inputs, batch_size=512, verbose=0)
-            logits = logits[:, : len(self._is_rare)]
-            self.probabilities = keras.ops.convert_to_numpy(
-                keras.ops.softmax(logits)
-            )
-            is_right = logits.argmax(axis=1) == self._labels
-            self.accuracies.append(float(is_right.mean()))
+            self._evaluate()
+
+    def on_train_end(self, logs=None):
+        if not self.accuracies:  # Resumed when nothing was left to train.
+            self._evaluate()
+
+    def _evaluate(self):
+        logits = self.model.predict(self._inputs, batch_size=512, verbose=0)
+        self.probabilities = keras.ops.convert_to_numpy(
+            keras.ops.softmax(logits)
+        )
+        is_right = logits.argmax(axis=1) == self._labels
+        self.accuracies.append(float(is_right.mean()))
 
     def figures(self):
         predicted = self.probabilities.argmax(axis=1)
