@@ -26,6 +26,8 @@ from absl import app
 from absl import flags
 from methods import CHOICES
 from methods import METHODS
+from recorded_rows import recorded_rows
+from recorded_rows import row_of
 from tasks import PAPER_TASKS
 from tasks import TASKS
 from tqdm import tqdm
@@ -104,19 +106,6 @@ def wanted_runs():
         if FLAGS.methods is None or run["method"] in FLAGS.methods.split(";")
         if FLAGS.seeds is None or str(run["seed"]) in FLAGS.seeds
     ]
-
-
-def recorded_rows(path):
-    """The runs that a file holds, each a dict."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def row_of(rows, run):
-    """The row of a run, or None."""
-    found = [row for row in rows if run.items() <= row.items()]
-    return found[-1] if found else None
 
 
 def steps_of(run, rows):

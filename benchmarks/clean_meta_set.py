@@ -25,6 +25,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app
 from absl import flags
+from recorded_rows import recorded_rows
+from recorded_rows import row_of
 from sklearn.metrics import roc_auc_score
 from small_tasks import TASKS
 from small_tasks import load_data
@@ -190,17 +192,6 @@ def wanted_runs():
                         }
 
 
-def recorded_runs(path):
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def rows_of(run, rows):
-    """The figures of a run, as a list of one row, or of none."""
-    return [row for row in rows if run.items() <= row.items()]
-
-
 def print_table(rows):
     """A Markdown table of what each way adds to fixed weights, by task."""
     accuracies = {}
@@ -236,16 +227,16 @@ def main(argv):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     path = pathlib.Path(FLAGS.output) if FLAGS.output else None
-    rows = recorded_runs(path)
+    rows = recorded_rows(path) if path else []
     for run in wanted_runs():
-        if rows_of(run, rows):
+        if row_of(rows, run):
             continue
         rows.append(run | train(*list(run.values())[:4]))
         print(rows[-1], flush=True)
         if path:
             with path.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
-    print_table([row for run in wanted_runs() for row in rows_of(run, rows)])
+    print_table([row_of(rows, run) for run in wanted_runs()])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from absl import app
 from absl import flags
 from accuracy import MAIN_METHODS
 from accuracy import MAIN_TASKS
-from accuracy import recorded_rows
 from accuracy import runs_of
 from evidence import DEFAULTS
 from evidence import GROUPS
@@ -30,6 +29,7 @@ from evidence import number
 from evidence import table
 from evidence import with_error
 from pictures import draw
+from recorded_rows import recorded_rows
 from tasks import TASKS
 
 FLAGS = flags.FLAGS
