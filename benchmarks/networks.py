@@ -32,14 +32,13 @@ def human_cnn(input_shape, num_outputs):
     return keras.Sequential(
         [
             keras.Input(input_shape),
-            *_block(16),
+            *_block(16, strides=2),
             keras.layers.MaxPooling2D(),
             *_block(32),
             *_block(32),
             keras.layers.MaxPooling2D(),
             *_block(64),
             *_block(64),
-            keras.layers.MaxPooling2D(),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dropout(0.2),
             keras.layers.Dense(128, activation="relu"),
