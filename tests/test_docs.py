@@ -1,5 +1,6 @@
 """The documentation builds without a warning and leaves nothing out."""
 
+import contextlib
 import pathlib
 import re
 import runpy
@@ -89,15 +90,24 @@ def python_of(path):
     return "\n".join(found)
 
 
+@pytest.fixture(scope="module")
+def names_of_readme(tmp_path_factory):
+    """What its lines leave behind, for all pages that a worker tests."""
+    names = {}
+    keras.utils.set_random_seed(0)
+    with contextlib.chdir(tmp_path_factory.mktemp("readme")):
+        exec(python_of(ROOT / "README.md"), names)
+    return names
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("page", CONTINUED)
-def test_code_of_a_page_goes_on_from_the_readme(page, tmp_path, monkeypatch):
+def test_code_of_a_page_goes_on_from_the_readme(
+    page, names_of_readme, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    keras.utils.set_random_seed(0)
-    names = {}
-    exec(python_of(ROOT / "README.md"), names)
-    exec(python_of(ROOT / "docs" / page), names)
+    exec(python_of(ROOT / "docs" / page), dict(names_of_readme))
 
 
 def test_index_names_every_page():
