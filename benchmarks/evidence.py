@@ -42,10 +42,10 @@ GROUPS = {
     ),
 }
 ISSUE_METHODS = {
-    "defaults": "`label_quality_scores`",
-    "cleanlab": "cleanlab, 5 folds",
-    "margins (AUM)": "AUM, threshold samples",
-    "small losses (O2U-Net)": "O2U-Net, told how many",
+    "defaults": "`label_quality_scores`, 1 probe",
+    "cleanlab": "cleanlab, 4 probes' epochs",
+    "margins (AUM)": "AUM, 2 probes",
+    "small losses (O2U-Net)": "O2U-Net, 1 probe, told how many",
 }
 
 

@@ -201,21 +201,27 @@ def ablation_table(evidence):
 
 
 def issue_table(evidence):
-    """How well wrong labels are found."""
-    tasks = [task for task in TASKS if evidence.values(task, DEFAULTS, "wrong")]
+    """How well wrong labels are found, a line for each data set."""
     rows = []
-    for task in tasks:
-        for method, words in ISSUE_METHODS.items():
-            if not evidence.values(task, method, "found"):
-                continue
-            figures = [
-                number(evidence.mean([task], method, name))
-                for name in ("wrong", "found", "auroc", "precision", "recall")
-            ]
-            epochs = evidence.values(task, method, "issue_epochs")[0]
-            rows.append([TASKS[task].title, words, *figures, f"{epochs:.0f}"])
-    header = ["data", "by", "wrong", "found", "AUROC", "precision", "recall"]
-    return table([*header, "epochs"], rows)
+    for task in TASKS:
+        wrong = evidence.mean([task], DEFAULTS, "wrong")
+        cells = [issue_cell(evidence, task, m) for m in ISSUE_METHODS]
+        if any(cells):
+            rows.append([TASKS[task].title, number(wrong), *cells])
+    return table(["data", "wrong", *ISSUE_METHODS.values()], rows)
+
+
+def issue_cell(evidence, task, method):
+    """AUROC, and the share found, with its precision and recall."""
+    if not evidence.values(task, method, "found"):
+        return ""
+    names = "auroc", "found", "precision", "recall"
+    auroc, *found = [
+        number(evidence.mean([task], method, name), 2) for name in names
+    ]
+    if not auroc:
+        return f"finds {found[0]}"
+    return f"{auroc}, finds {found[0]} ({found[1]}, {found[2]})"
 
 
 def simpler_rankings(evidence):

@@ -78,8 +78,7 @@ def find_label_issues(
     for, and steadily. A warning says where the curves do not tell. With losses
     alone, samples fall into two groups, the typical and the suspect ones (Otsu,
     "A threshold selection method from gray-level histograms", 1979); where
-    these are halves of one group, suspects lie far out of it (Tukey,
-    "Exploratory data analysis", 1977).
+    these are but halves of one group, none is suspect.
 
     Args:
         curves: `LossCurves` of two epochs or more.

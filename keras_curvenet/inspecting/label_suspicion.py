@@ -22,9 +22,6 @@ _Array = npt.NDArray[Any]
 # where they are most of a class.
 _CLASS_SHARE = 0.2
 
-# A class's mean counts as this many more samples of the mean of all classes.
-_SHRINKAGE = 2.0
-
 # A class that is predicted less often than this share of its labels is hardly
 # learned: of its labels, no more are taken for wrong than of all.
 _HARDLY_LEARNED = 0.03
@@ -37,11 +34,9 @@ _MOST_BEYOND_SUREST = 2.0
 # Two readings of how many labels are wrong differ widely beyond this.
 _WIDE_RANGE = 0.4
 
-# Where losses do not fall into two groups (the share of `two_groups` is below
-# this), a sample is suspect only if it is far out as well: this many
-# interquartile ranges above the third quartile.
-_LEAST_SEPARATION = 0.7
-_FAR_OUT = 3.0
+# Losses fall into two groups where the share of `two_groups` is above this: it
+# is more than one group has, of a normal or an exponential distribution.
+_LEAST_SEPARATION = 0.66
 
 # Of more values, every so many is enough to choose a threshold among.
 _MOST_THRESHOLDS = 1_000_000
@@ -194,8 +189,8 @@ def _mean_evidence(curves: LossCurves) -> _Array:
 
 def _relative(values: _Array, labels: npt.NDArray[np.int64]) -> _Array:
     """Values less a share of the class's mean."""
-    sums = np.bincount(labels, values) + _SHRINKAGE * values.mean()
-    means: _Array = sums / (np.bincount(labels) + _SHRINKAGE)
+    size = np.maximum(np.bincount(labels), 1)
+    means: _Array = np.bincount(labels, values) / size
     return values - _CLASS_SHARE * means[labels]
 
 
@@ -355,9 +350,8 @@ def _doubts(
 
 
 def _num_high_losses(suspicion: _Array) -> int:
-    """How many samples are in the upper group, or far out of the only one."""
+    """How many samples are in the upper of two groups, if there are two."""
     threshold, separation = two_groups(suspicion)
     if separation < _LEAST_SEPARATION:
-        first, third = np.quantile(suspicion, [0.25, 0.75])
-        threshold = max(threshold, third + _FAR_OUT * (third - first))
+        return 0
     return int(np.count_nonzero(suspicion > threshold))
