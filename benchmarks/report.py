@@ -344,6 +344,7 @@ def pages():
         "choices": choices(evidence),
         "step_cost": cost_sentence(),
         "zoo": label_quality("zoo"),
+        "held_out": label_quality("zoo_held_out"),
         "real": label_quality("real"),
         "checked": checked_labels("real"),
         "scale": of_epochs,
