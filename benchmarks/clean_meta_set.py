@@ -3,11 +3,11 @@
 Small networks, so that a run takes seconds. Each training gets the same network
 and number of epochs on the same corrupted samples; weights start at the label
 quality of the same probe. Accuracy is that on clean validation samples, never
-on a test set: the mean over classes, and over the last three epochs. For
-example, the table in RESULTS.md:
+on a test set: the mean over classes, and over the last three epochs. What
+RESULTS.md says of it:
 
     python benchmarks/clean_meta_set.py --people_labels=FOLDER \
-        --output=FILE.jsonl
+        --ways=fixed,1e-4 --output=FILE.jsonl
 
 A way to train is `plain`, `fixed` (weights are never learned), `default`, or a
 learning rate of CurveNet's, `1e-3`, with a share of the epochs after it where

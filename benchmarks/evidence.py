@@ -24,7 +24,7 @@ GROUPS = {
         "defaults",
         "defaults, averaged weights",
     ),
-    "20 clean samples a class, or what they say": (
+    "20 clean samples a class, or 50 checked labels": (
         "Meta-Weight-Net, clean meta set",
         "CurveNet as published, clean meta set",
         "defaults, clean meta set",

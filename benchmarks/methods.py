@@ -211,7 +211,7 @@ METHODS = {
     "no balancing": _by(weighted_by_curves, balance_classes=False),
     "all layers watched": _by(weighted_by_curves, top_layers=None),
     "no margins": _by(weighted_by_curves, without_margins=True),
-    "fresh network": _by(weighted_by_curves, network="fresh"),
+    "probe's network": _by(weighted_by_curves, goes_on=True),
     "right labels alone": _by(true_labels, are_filtered=True),
     "right labels alone, adjusted": _by(
         true_labels, are_filtered=True, is_adjusted=True

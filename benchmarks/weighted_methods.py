@@ -61,8 +61,13 @@ def as_published(trial):
     return of_training(trial, evaluation, probes=1)
 
 
-def fit_weighted(trial, weighted, curves, momentum=None, **arguments):
-    """Fits a `CurveWeightedModel`, perhaps averaged; its `Evaluation`."""
+def fit_weighted(
+    trial, weighted, curves, momentum=None, if_trained="error", **arguments
+):
+    """Fits a `CurveWeightedModel`, perhaps averaged; its `Evaluation`.
+
+    `if_trained` is what is done where `fit` warns of a trained network.
+    """
     callbacks, averaging = [], {}
     if momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
@@ -72,7 +77,7 @@ def fit_weighted(trial, weighted, curves, momentum=None, **arguments):
     samples = kcn.with_sample_ids((data.inputs, data.labels))
     with warnings.catch_warnings():
         warnings.filterwarnings(
-            "error", message="The base model was trained for"
+            if_trained, message="The base model was trained for"
         )
         return trial.fit(
             weighted,
@@ -85,7 +90,7 @@ def fit_weighted(trial, weighted, curves, momentum=None, **arguments):
 
 def weighted_by_curves(
     trial,
-    network="by README's rule",
+    goes_on=None,
     meta_epochs=None,
     is_clean=False,
     num_checked=0,
@@ -97,8 +102,8 @@ def weighted_by_curves(
 
     Args:
         trial: `Trial`.
-        network: `"by README's rule"`: the probe's network, but a fresh one
-            where `fit` warns of it or features are pre-trained. Or `"fresh"`.
+        goes_on: True for the probe's network. None for README's rule: a fresh
+            one where `fit` warns of that, or features are pre-trained.
         meta_epochs: As of `fit`.
         is_clean: Bool, whether the meta set is the clean one.
         num_checked: Int, labels that somebody checked.
@@ -116,6 +121,8 @@ def weighted_by_curves(
         ids = kcn.labels_to_check(curves, num_checked, seed=trial.seed)
         checked = {int(i): bool(is_right[i]) for i in ids}
 
+    if_trained = "error" if goes_on is None else "ignore"
+
     def fitted(base):
         weighted = kcn.CurveWeightedModel(base, **arguments)
         evaluation = fit_weighted(
@@ -123,13 +130,15 @@ def weighted_by_curves(
             weighted,
             curves,
             momentum,
+            if_trained,
             meta_epochs=meta_epochs,
             meta_data=trial.data.meta if is_clean else None,
             checked=checked,
         )
         return weighted, evaluation
 
-    goes_on = network != "fresh" and not trial.task.is_pretrained
+    if goes_on is None:
+        goes_on = not trial.task.is_pretrained
     base = trial.new_network()
     if goes_on:
         trial.compile(base)
