@@ -6,7 +6,9 @@ the tracing) is left out; of the others the median of the process's CPU time
 counts, and of wall time for comparison. Peak memory comes from a process of
 its own for each way.
 
-    python benchmarks/step_cost.py --output=benchmarks/results/step_cost.json
+    python benchmarks/step_cost.py --networks=resnet32 \
+        --ways="plain,recorder,defaults,all layers" \
+        --output=benchmarks/results/step_cost.json
 """
 
 import json
