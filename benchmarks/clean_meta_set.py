@@ -7,7 +7,7 @@ on a test set: the mean over classes, and over the last three epochs. What
 RESULTS.md says of it:
 
     python benchmarks/clean_meta_set.py --people_labels=FOLDER \
-        --ways=fixed,1e-4 --output=FILE.jsonl
+        --ways=fixed,1e-5,1e-4 --output=FILE.jsonl
 
 A way to train is `plain`, `fixed` (weights are never learned), `default`, or a
 learning rate of CurveNet's, `1e-3`, with a share of the epochs after it where

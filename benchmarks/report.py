@@ -38,6 +38,7 @@ flags.DEFINE_bool("check", False, "Whether pages must be as they would be.")
 _HERE = pathlib.Path(__file__).parent
 _ROOT = _HERE.parent
 _RESULTS = _HERE / "results"
+_MAIN_TITLES = [TASKS[task].title for task in MAIN_TASKS]
 _README_METHODS = (
     "plain",
     "plain, long",
@@ -81,7 +82,7 @@ def main_table(evidence):
                     number(evidence.cost(MAIN_TASKS, method), 1),
                 ]
             )
-    header = ["trained with", *[TASKS[task].title for task in MAIN_TASKS]]
+    header = ["trained with", *_MAIN_TITLES]
     header += ["difference to defaults", "epochs", "CPU time"]
     return table(header, rows)
 
@@ -98,7 +99,7 @@ def readme_table(evidence):
         ]
         for method in _README_METHODS
     ]
-    return table(["", *[TASKS[task].title for task in MAIN_TASKS]], rows)
+    return table(["", *_MAIN_TITLES], rows)
 
 
 def verdict(evidence):
@@ -163,9 +164,8 @@ def rare_table(evidence):
         ]
         for method in MAIN_METHODS
     ]
-    titles = [TASKS[task].title for task in MAIN_TASKS]
-    header = ["", *[f"recall, {title}" for title in titles]]
-    header += [f"calibration, {title}" for title in titles]
+    header = ["", *[f"recall, {title}" for title in _MAIN_TITLES]]
+    header += [f"calibration, {title}" for title in _MAIN_TITLES]
     return table(header, rows)
 
 
@@ -197,8 +197,7 @@ def ablation_table(evidence):
         ]
         mean = with_error(evidence.differences(MAIN_TASKS, method))
         rows.append([words, *cells, mean])
-    titles = [TASKS[task].title for task in MAIN_TASKS]
-    header = ["difference to the defaults, without", *titles, "mean"]
+    header = ["difference to the defaults, without", *_MAIN_TITLES, "mean"]
     return table(header, rows)
 
 

@@ -61,13 +61,8 @@ def as_published(trial):
     return of_training(trial, evaluation, probes=1)
 
 
-def fit_weighted(
-    trial, weighted, curves, momentum=None, if_trained="error", **arguments
-):
-    """Fits a `CurveWeightedModel`, perhaps averaged; its `Evaluation`.
-
-    `if_trained` is what is done where `fit` warns of a trained network.
-    """
+def fit_weighted(trial, weighted, curves, momentum=None, **arguments):
+    """Fits a `CurveWeightedModel`, perhaps averaged; its `Evaluation`."""
     callbacks, averaging = [], {}
     if momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
@@ -77,7 +72,7 @@ def fit_weighted(
     samples = kcn.with_sample_ids((data.inputs, data.labels))
     with warnings.catch_warnings():
         warnings.filterwarnings(
-            if_trained, message="The base model was trained for"
+            "error", message="The base model was trained for"
         )
         return trial.fit(
             weighted,
@@ -121,8 +116,6 @@ def weighted_by_curves(
         ids = kcn.labels_to_check(curves, num_checked, seed=trial.seed)
         checked = {int(i): bool(is_right[i]) for i in ids}
 
-    if_trained = "error" if goes_on is None else "ignore"
-
     def fitted(base):
         weighted = kcn.CurveWeightedModel(base, **arguments)
         evaluation = fit_weighted(
@@ -130,20 +123,21 @@ def weighted_by_curves(
             weighted,
             curves,
             momentum,
-            if_trained,
             meta_epochs=meta_epochs,
             meta_data=trial.data.meta if is_clean else None,
             checked=checked,
         )
         return weighted, evaluation
 
-    if goes_on is None:
+    by_rule = goes_on is None
+    if by_rule:
         goes_on = not trial.task.is_pretrained
     base = trial.new_network()
     if goes_on:
-        trial.compile(base)
-        base.optimizer.iterations.assign(1)  # As one that was trained.
         base.set_weights(probe.weights)
+        if by_rule:
+            trial.compile(base)
+            base.optimizer.iterations.assign(1)  # So that `fit` may warn.
     try:
         weighted, evaluation = fitted(base)
     except UserWarning:
