@@ -56,18 +56,10 @@ def probe(model, train, label_fn=None, **kwargs):
 
 
 def train_weighted(model, train, curves, **kwargs):
-    """A `CurveWeightedModel` that was fitted as users do.
-
-    Steps that learn weights hold all that those with frozen ones do.
-    """
+    """A `CurveWeightedModel` that was fitted as users do."""
     weighted = kcn.CurveWeightedModel(model)
     history = weighted.fit(
-        train,
-        epochs=EPOCHS,
-        loss_curves=curves,
-        meta_epochs=EPOCHS,
-        verbose=0,
-        **kwargs,
+        train, epochs=EPOCHS, loss_curves=curves, verbose=0, **kwargs
     ).history
     assert_finite(history)
     assert len(history["loss"]) == EPOCHS
@@ -82,7 +74,8 @@ def train_weighted(model, train, curves, **kwargs):
 def test_script(script, tmp_path):
     model, train, *label_fn = script(tmp_path)
     curves = probe(model, train, *label_fn)
-    train_weighted(model, train, curves)
+    # Steps that learn hold all that those with frozen weights do.
+    train_weighted(model, train, curves, meta_epochs=EPOCHS)
 
 
 def test_keras_hub_task_as_base_model():
